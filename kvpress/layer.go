@@ -1,0 +1,245 @@
+package kvpress
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+)
+
+// A Layer is what a press sees of one attention layer: sizes, and verbs that read numbers where they live (Go
+// memory, a GPU) and copy the result to the host. Whole-head verbs keep presses fast in notebook cells too.
+type Layer struct {
+	Index     int     // this layer, from 0
+	Layers    int     // layers of the model
+	Heads     int     // query heads
+	KVHeads   int     // key-value heads; each serves Heads/KVHeads query heads in a row
+	Dim       int     // channels of a head
+	Width     int     // channels of the model
+	Len       int     // pairs of the longest KV head
+	Lens      []int   // pairs of each KV head; they differ in a ragged layer
+	Tokens    int     // tokens whose hidden states the layer can show; in a prefill, all of them
+	PairBytes int     // bytes of one key-value pair of one head
+	Ratio     float64 // fraction that the budget rule is about to remove; 0 when nobody said
+
+	// Draws, when not empty, is handed out by Uniform and Normal instead of fresh random numbers, first one first.
+	// Reference tests feed the numbers that the Python original drew.
+	Draws []tensor.Mat
+
+	source Source
+}
+
+// A Source holds the numbers of one layer. A backend has one for its cache; Host is the one in Go memory. A number
+// that the prefill did not keep is an error that wraps ErrNotRecorded.
+type Source interface {
+	Keys(head int) (tensor.Mat, error)                                    // (Lens[head], Dim) after RoPE
+	Values(head int) (tensor.Mat, error)                                  // (Lens[head], Dim)
+	Positions(head int) ([]int, error)                                    // token position of each pair, ascending
+	Hidden() (tensor.Mat, error)                                          // (Tokens, Width) input of the attention block, after its norm
+	Queries(head, last int) (tensor.Mat, error)                           // (last, Dim) of a query head, before RoPE
+	KeyNorms() (tensor.Mat, error)                                        // (KVHeads, Len) L2 norms
+	ValueNorms() (tensor.Mat, error)                                      // (KVHeads, Len) L2 norms
+	OutputNorms(p int) (tensor.Mat, error)                                // (Heads, Len) p-norms of W_o v, p is 1 or 2
+	Attention(last int, rowWeights []float32) (tensor.Mat, error)         // (Heads, Len) weighted sum of the last queries' attention
+	AttentionMax(last int, rowWeights []float32) (tensor.Mat, error)      // (Heads, Len) largest weighted attention of the last queries
+	AttentionSums() (tensor.Mat, error)                                   // (Heads, Len) attention every pair got from all queries
+	QueryMoments(skip int) (mean tensor.Mat, cov []tensor.Mat, err error) // (Heads, Dim) and Heads times (Dim, Dim)
+	MeanRope(from, n int) (tensor.Mat, error)                             // (Dim, Dim) mean rotation of positions from .. from+n-1
+	KeysBeforeRope(head int) (tensor.Mat, error)                          // (Tokens, Dim)
+}
+
+// NewLayer makes a layer of the given sizes over a source of numbers. Lens may be nil: every head then has Len pairs.
+func NewLayer(sizes Layer, s Source) *Layer {
+	l := sizes
+	if l.Lens == nil {
+		l.Lens = make([]int, l.KVHeads)
+		for h := range l.Lens {
+			l.Lens[h] = l.Len
+		}
+	}
+	l.source = s
+	return &l
+}
+
+// Group is the number of query heads that share one KV head.
+func (l *Layer) Group() int { return l.Heads / l.KVHeads }
+
+// Ragged reports whether the KV heads hold different numbers of pairs.
+func (l *Layer) Ragged() bool {
+	for _, n := range l.Lens {
+		if n != l.Len {
+			return true
+		}
+	}
+	return false
+}
+
+// at wraps an error once with the place.
+func (l *Layer) at(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("layer %d: %w", l.Index, err)
+}
+
+func (l *Layer) checkHead(h, heads int, kind string) error {
+	if h < 0 || h >= heads {
+		return fmt.Errorf("layer %d: there is no %s head %d: heads run from 0 to %d", l.Index, kind, h, heads-1)
+	}
+	return nil
+}
+
+func (l *Layer) checkLast(last int) error {
+	if last < 1 || last > l.Tokens {
+		return fmt.Errorf("layer %d: the last %d queries were asked for, the layer knows %d tokens: ask for 1 to %d", l.Index, last, l.Tokens, l.Tokens)
+	}
+	return nil
+}
+
+// Keys returns the keys of KV head h after RoPE, (Lens[h], Dim).
+func (l *Layer) Keys(h int) (tensor.Mat, error) {
+	if err := l.checkHead(h, l.KVHeads, "KV"); err != nil {
+		return tensor.Mat{}, err
+	}
+	m, err := l.source.Keys(h)
+	return m, l.at(err)
+}
+
+// Values returns the values of KV head h, (Lens[h], Dim).
+func (l *Layer) Values(h int) (tensor.Mat, error) {
+	if err := l.checkHead(h, l.KVHeads, "KV"); err != nil {
+		return tensor.Mat{}, err
+	}
+	m, err := l.source.Values(h)
+	return m, l.at(err)
+}
+
+// Positions returns the token position of each pair of KV head h, ascending.
+func (l *Layer) Positions(h int) ([]int, error) {
+	if err := l.checkHead(h, l.KVHeads, "KV"); err != nil {
+		return nil, err
+	}
+	p, err := l.source.Positions(h)
+	return p, l.at(err)
+}
+
+// Hidden returns the hidden states that entered the attention block, after its norm, (Tokens, Width).
+func (l *Layer) Hidden() (tensor.Mat, error) {
+	m, err := l.source.Hidden()
+	return m, l.at(err)
+}
+
+// Queries returns the last queries of a query head before RoPE, (last, Dim).
+func (l *Layer) Queries(head, last int) (tensor.Mat, error) {
+	if err := l.checkHead(head, l.Heads, "query"); err != nil {
+		return tensor.Mat{}, err
+	}
+	if err := l.checkLast(last); err != nil {
+		return tensor.Mat{}, err
+	}
+	m, err := l.source.Queries(head, last)
+	return m, l.at(err)
+}
+
+// KeyNorms returns the L2 norm of every key, (KVHeads, Len).
+func (l *Layer) KeyNorms() (tensor.Mat, error) {
+	m, err := l.source.KeyNorms()
+	return m, l.at(err)
+}
+
+// ValueNorms returns the L2 norm of every value, (KVHeads, Len).
+func (l *Layer) ValueNorms() (tensor.Mat, error) {
+	m, err := l.source.ValueNorms()
+	return m, l.at(err)
+}
+
+// OutputNorms returns, for each query head, the p-norm (p is 1 or 2) of each value after the head's block of the
+// output projection, (Heads, Len): what a pair can add to the layer's output.
+func (l *Layer) OutputNorms(p int) (tensor.Mat, error) {
+	if p != 1 && p != 2 {
+		return tensor.Mat{}, fmt.Errorf("layer %d: output norm %d: p is 1 or 2", l.Index, p)
+	}
+	m, err := l.source.OutputNorms(p)
+	return m, l.at(err)
+}
+
+// Attention returns, per query head, the attention that the last queries pay to each pair: the sum over the queries
+// of rowWeights[i] times the softmax row, (Heads, Len). Nil weights give the mean. The softmax runs over all pairs
+// that query i may see, in float32.
+func (l *Layer) Attention(last int, rowWeights []float32) (tensor.Mat, error) {
+	if err := l.checkLast(last); err != nil {
+		return tensor.Mat{}, err
+	}
+	m, err := l.source.Attention(last, rowWeights)
+	return m, l.at(err)
+}
+
+// AttentionMax is Attention with the largest weighted entry instead of the sum; nil weights count 1 each.
+func (l *Layer) AttentionMax(last int, rowWeights []float32) (tensor.Mat, error) {
+	if err := l.checkLast(last); err != nil {
+		return tensor.Mat{}, err
+	}
+	m, err := l.source.AttentionMax(last, rowWeights)
+	return m, l.at(err)
+}
+
+// AttentionSums returns the attention that every pair got from all queries of the prefill, (Heads, Len).
+func (l *Layer) AttentionSums() (tensor.Mat, error) {
+	m, err := l.source.AttentionSums()
+	return m, l.at(err)
+}
+
+// QueryMoments returns mean (Heads, Dim) and biased covariance (Heads times (Dim, Dim)) of the queries before RoPE,
+// leaving out the first skip tokens.
+func (l *Layer) QueryMoments(skip int) (tensor.Mat, []tensor.Mat, error) {
+	if skip < 0 || skip >= l.Tokens {
+		return tensor.Mat{}, nil, fmt.Errorf("layer %d: query moments without the first %d of %d tokens: skip fewer or use a longer context", l.Index, skip, l.Tokens)
+	}
+	mean, cov, err := l.source.QueryMoments(skip)
+	return mean, cov, l.at(err)
+}
+
+// MeanRope returns the mean of the rotation matrices of positions from .. from+n-1, (Dim, Dim).
+func (l *Layer) MeanRope(from, n int) (tensor.Mat, error) {
+	if from < 0 || n < 1 {
+		return tensor.Mat{}, fmt.Errorf("layer %d: mean rotation of %d positions from %d: take at least one", l.Index, n, from)
+	}
+	m, err := l.source.MeanRope(from, n)
+	return m, l.at(err)
+}
+
+// KeysBeforeRope returns the keys of KV head h before RoPE for all tokens, (Tokens, Dim).
+func (l *Layer) KeysBeforeRope(h int) (tensor.Mat, error) {
+	if err := l.checkHead(h, l.KVHeads, "KV"); err != nil {
+		return tensor.Mat{}, err
+	}
+	m, err := l.source.KeysBeforeRope(h)
+	return m, l.at(err)
+}
+
+// Uniform returns random numbers in [0, 1), the same for the same seed and layer.
+func (l *Layer) Uniform(rows, cols int, seed uint64) (tensor.Mat, error) {
+	return l.draw(rows, cols, seed, func(r *rand.Rand) float32 { return r.Float32() })
+}
+
+// Normal returns random numbers with mean 0 and deviation 1, the same for the same seed and layer.
+func (l *Layer) Normal(rows, cols int, seed uint64) (tensor.Mat, error) {
+	return l.draw(rows, cols, seed, func(r *rand.Rand) float32 { return float32(r.NormFloat64()) })
+}
+
+func (l *Layer) draw(rows, cols int, seed uint64, next func(*rand.Rand) float32) (tensor.Mat, error) {
+	if len(l.Draws) > 0 {
+		m := l.Draws[0]
+		l.Draws = l.Draws[1:]
+		if m.Rows != rows || m.Cols != cols {
+			return tensor.Mat{}, fmt.Errorf("layer %d: fed random numbers are (%d, %d), the press draws (%d, %d)", l.Index, m.Rows, m.Cols, rows, cols)
+		}
+		return m, nil
+	}
+	m := tensor.New(rows, cols)
+	r := rand.New(rand.NewPCG(seed, uint64(l.Index)))
+	for i := range m.Data {
+		m.Data[i] = next(r)
+	}
+	return m, nil
+}

@@ -1,0 +1,61 @@
+package kvpress
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A Method is an entry of the catalogue of presses. It holds a prototype: either a Scorer, which any budget rule can
+// use, or a Press with a budget rule of its own. The exported fields of a prototype that is a struct are its
+// parameters: numbers, booleans and strings by name, inner scorers and presses by place.
+type Method struct {
+	Name   string // as it is spelled, lower case: "snapkv"
+	Paper  string // "arXiv 2404.14469"; empty for a baseline
+	Scorer Scorer
+	Press  Press
+}
+
+var catalogue struct {
+	sync.RWMutex
+	methods map[string]Method
+}
+
+// Register adds a method to the catalogue; a second one of the same name replaces the first. It works from a
+// notebook cell too: the method then appears in menus.
+func Register(m Method) {
+	catalogue.Lock()
+	defer catalogue.Unlock()
+	if catalogue.methods == nil {
+		catalogue.methods = map[string]Method{}
+	}
+	catalogue.methods[m.Name] = m
+}
+
+// Methods lists the catalogue, by name.
+func Methods() []Method {
+	catalogue.RLock()
+	defer catalogue.RUnlock()
+	var all []Method
+	for _, m := range catalogue.methods {
+		all = append(all, m)
+	}
+	slices.SortFunc(all, func(a, b Method) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// MethodNamed looks a method up by its name.
+func MethodNamed(name string) (Method, error) {
+	catalogue.RLock()
+	m, ok := catalogue.methods[name]
+	catalogue.RUnlock()
+	if ok {
+		return m, nil
+	}
+	var names []string
+	for _, m := range Methods() {
+		names = append(names, m.Name)
+	}
+	return Method{}, fmt.Errorf("there is no press %q: the presses are %s", name, strings.Join(names, ", "))
+}
