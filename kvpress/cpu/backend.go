@@ -1,0 +1,184 @@
+// Package cpu runs models on the processor: an llm.Backend in Go, with float32 arithmetic over weights as they are
+// stored (bf16 weights stay 2 bytes each), on all cores. The loops, some of them in assembly, are package tensor's.
+package cpu
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/kvnotes/kvnotes/kvpress/llm"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+	"github.com/kvnotes/kvnotes/kvpress/weights"
+)
+
+// A Backend does the arithmetic of models on the processor. It is safe for several sessions at once.
+type Backend struct {
+	rotations rotations
+}
+
+// New makes a backend. The number of cores it uses is tensor.SetThreads's business.
+func New() *Backend { return &Backend{} }
+
+// Name is "cpu".
+func (b *Backend) Name() string { return "cpu" }
+
+// Close frees nothing: Go's memory frees itself.
+func (b *Backend) Close() error { return nil }
+
+// mat is the matrix in a buffer.
+func mat(b llm.Buf) tensor.Mat {
+	data := b.Mem.([]float32)
+	return tensor.Mat{Rows: b.Rows, Cols: b.Cols, Data: data[b.Offset : b.Offset+b.Rows*b.Cols]}
+}
+
+// Alloc makes a matrix in Go memory.
+func (b *Backend) Alloc(rows, cols int) (llm.Buf, error) {
+	return llm.Buf{Rows: rows, Cols: cols, Mem: make([]float32, rows*cols)}, nil
+}
+
+// Upload packs matrices for products; vectors become float32.
+func (b *Backend) Upload(parts ...weights.Tensor) (llm.Weight, error) {
+	in, out := parts[0].Shape[len(parts[0].Shape)-1], 0
+	same := true
+	for _, p := range parts {
+		rows := 1
+		if len(p.Shape) == 2 {
+			rows = p.Shape[0]
+		}
+		out += rows
+		same = same && p.DType == parts[0].DType
+	}
+	if same && parts[0].DType == weights.BF16 && out > 1 {
+		data := parts[0].Data
+		if len(parts) > 1 {
+			data = nil
+			for _, p := range parts {
+				data = append(data, p.Data...)
+			}
+		}
+		w, err := tensor.PackBF16(out, in, data)
+		if err != nil {
+			return llm.Weight{}, err
+		}
+		return llm.Weight{Out: out, In: in, Bytes: w.Bytes(), Mem: w}, nil
+	}
+	var data []float32
+	for _, p := range parts {
+		numbers, err := p.Float32()
+		if err != nil {
+			return llm.Weight{}, err
+		}
+		data = append(data, numbers...)
+	}
+	if out == 1 {
+		return llm.Weight{Out: 1, In: in, Bytes: int64(4 * in), Mem: data}, nil
+	}
+	w, err := tensor.PackF32(out, in, data)
+	if err != nil {
+		return llm.Weight{}, err
+	}
+	return llm.Weight{Out: out, In: in, Bytes: w.Bytes(), Mem: w}, nil
+}
+
+// Embed copies rows of the table.
+func (b *Backend) Embed(dst llm.Buf, table llm.Weight, ids []int) {
+	m, w := mat(dst), table.Mem.(*tensor.Weight)
+	for i, id := range ids {
+		w.Row(m.Row(i), id)
+	}
+}
+
+// Norm is the root-mean-square norm of each row.
+func (b *Backend) Norm(dst, x llm.Buf, w llm.Weight, epsilon float32) {
+	d, s, v := mat(dst), mat(x), w.Mem.([]float32)
+	for i := 0; i < s.Rows; i++ {
+		tensor.RMSNorm(d.Row(i), s.Row(i), v, epsilon)
+	}
+}
+
+// MatMul is dst = x · wᵀ.
+func (b *Backend) MatMul(dst, x llm.Buf, w llm.Weight) {
+	w.Mem.(*tensor.Weight).MulT(mat(dst), mat(x))
+}
+
+// Gate is dst = silu(gate) * up, where a row of gateUp holds gate and up one after the other.
+func (b *Backend) Gate(dst, gateUp llm.Buf) {
+	d, s := mat(dst), mat(gateUp)
+	tensor.Parallel(s.Rows, func(i int) {
+		row := s.Row(i)
+		tensor.SiLUMul(row[:d.Cols], row[d.Cols:])
+		copy(d.Row(i), row[:d.Cols])
+	})
+}
+
+// Add is dst += x.
+func (b *Backend) Add(dst, x llm.Buf) { tensor.Add(mat(dst).Data, mat(x).Data) }
+
+// Read copies a matrix. On the processor nothing is left to go wrong by then.
+func (b *Backend) Read(dst []float32, x llm.Buf) error {
+	if n := x.Rows * x.Cols; n > len(dst) {
+		return fmt.Errorf("cpu: %d numbers do not fit into %d", n, len(dst))
+	}
+	copy(dst, mat(x).Data)
+	return nil
+}
+
+// Write copies numbers into a matrix.
+func (b *Backend) Write(dst llm.Buf, src []float32) error {
+	if n := dst.Rows * dst.Cols; n != len(src) {
+		return fmt.Errorf("cpu: %d numbers for a matrix of %d", len(src), n)
+	}
+	copy(mat(dst).Data, src)
+	return nil
+}
+
+// rotations keeps the cosines and sines of positions, computed once for each rotary embedding.
+type rotations struct {
+	sync.Mutex
+	tables map[*float32]*rotation // by the address of the frequencies
+}
+
+type rotation struct {
+	cos, sin tensor.Mat // (positions, rotated channels / 2)
+}
+
+// upTo returns tables that hold at least the positions below length.
+func (r *rotations) upTo(rope tensor.Rope, length int) *rotation {
+	r.Lock()
+	defer r.Unlock()
+	if r.tables == nil {
+		r.tables = map[*float32]*rotation{}
+	}
+	t := r.tables[&rope.Freq[0]]
+	if t != nil && t.cos.Rows >= length {
+		return t
+	}
+	rows := 512
+	for rows < length {
+		rows *= 2
+	}
+	grown := &rotation{cos: tensor.New(rows, len(rope.Freq)), sin: tensor.New(rows, len(rope.Freq))}
+	done := 0
+	if t != nil {
+		done = t.cos.Rows
+		copy(grown.cos.Data, t.cos.Data)
+		copy(grown.sin.Data, t.sin.Data)
+	}
+	for p := done; p < rows; p++ {
+		rope.Table(grown.cos.Row(p), grown.sin.Row(p), p)
+	}
+	r.tables[&rope.Freq[0]] = grown
+	return grown
+}
+
+// turn rotates the pairs (i, i+half) of x to a position.
+func (t *rotation) turn(x []float32, position int) {
+	cos, sin := t.cos.Row(position), t.sin.Row(position)
+	half := len(cos)
+	low, high := x[:half], x[half:2*half]
+	for i, a := range low {
+		b := high[i]
+		low[i] = a*cos[i] - b*sin[i]
+		high[i] = b*cos[i] + a*sin[i]
+	}
+}

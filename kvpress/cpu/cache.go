@@ -1,0 +1,246 @@
+package cpu
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/llm"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+)
+
+// A Cache holds the pairs of one sequence in pages of tensor.PageRows pairs, a list of pages for every KV head, so
+// that heads may differ in length, appending costs the same at any length, and what a press drops is freed.
+type Cache struct {
+	shape  llm.CacheShape
+	layers [][]head // [layer][KV head]
+	ledger *ledger
+}
+
+// A head holds the pairs of one KV head.
+type head struct {
+	pages tensor.Pages
+	at    []int // token position of each pair
+}
+
+// A ledger counts the bytes of the pages that a cache allocated.
+type ledger struct{ live, peak atomic.Int64 }
+
+func (l *ledger) add(bytes int64) {
+	live := l.live.Add(bytes)
+	for {
+		peak := l.peak.Load()
+		if live <= peak || l.peak.CompareAndSwap(peak, live) {
+			return
+		}
+	}
+}
+
+// NewCache makes an empty cache.
+func (b *Backend) NewCache(shape llm.CacheShape) (llm.Cache, error) { return newCache(shape), nil }
+
+func newCache(shape llm.CacheShape) *Cache {
+	c := &Cache{shape: shape, layers: make([][]head, shape.Layers), ledger: &ledger{}}
+	for l := range c.layers {
+		c.layers[l] = make([]head, shape.KVHeads)
+		for h := range c.layers[l] {
+			c.layers[l][h].pages.Dim = shape.Dim
+		}
+	}
+	return c
+}
+
+// pageBytes is the size of a page of keys and values.
+func pageBytes(dim int) int64 { return int64(2 * dim * tensor.PageRows * 4) }
+
+// grow adds an empty page.
+func (h *head) grow(l *ledger) {
+	size := h.pages.Dim * tensor.PageRows
+	page := make([]float32, 2*size)
+	h.pages.K = append(h.pages.K, page[:size:size])
+	h.pages.V = append(h.pages.V, page[size:])
+	l.add(pageBytes(h.pages.Dim))
+}
+
+// append adds one pair.
+func (h *head) append(l *ledger, key, value []float32, position int) {
+	row := h.pages.Len % tensor.PageRows
+	if row == 0 && h.pages.Len/tensor.PageRows == len(h.pages.K) {
+		h.grow(l)
+	}
+	page := h.pages.Len / tensor.PageRows
+	k := h.pages.K[page][row:]
+	for d, v := range key {
+		k[d*tensor.PageRows] = v
+	}
+	copy(h.pages.V[page][row*h.pages.Dim:], value)
+	h.at = append(h.at, position)
+	h.pages.Len++
+}
+
+// key copies the key of pair i.
+func (h *head) key(dst []float32, i int) {
+	k := h.pages.K[i/tensor.PageRows][i%tensor.PageRows:]
+	for d := range dst {
+		dst[d] = k[d*tensor.PageRows]
+	}
+}
+
+// value is the value of pair i, in place.
+func (h *head) value(i int) []float32 {
+	row := i % tensor.PageRows
+	return h.pages.V[i/tensor.PageRows][row*h.pages.Dim : (row+1)*h.pages.Dim]
+}
+
+// truncate drops all pairs from n on and frees pages without pairs.
+func (h *head) truncate(l *ledger, n int) {
+	pages := (n + tensor.PageRows - 1) / tensor.PageRows
+	for i := pages; i < len(h.pages.K); i++ {
+		h.pages.K[i], h.pages.V[i] = nil, nil
+		l.add(-pageBytes(h.pages.Dim))
+	}
+	h.pages.K, h.pages.V = h.pages.K[:pages], h.pages.V[:pages]
+	h.pages.Len, h.at = n, h.at[:n]
+}
+
+// kept makes a head of the pairs that stay.
+func (h *head) kept(l *ledger, keep []int, rerotate bool, rope tensor.Rope) head {
+	out := head{at: make([]int, 0, len(keep))}
+	out.pages.Dim = h.pages.Dim
+	key := make([]float32, h.pages.Dim)
+	rope.Scale = 1 // the keys carry the model's own factor already
+	for i, j := range keep {
+		h.key(key, j)
+		position := h.at[j]
+		if rerotate {
+			rope.Rotate(key, i-position)
+		}
+		out.append(l, key, h.value(j), position)
+	}
+	return out
+}
+
+// Shape is the shape of the cache.
+func (c *Cache) Shape() llm.CacheShape { return c.shape }
+
+// Len is the number of pairs of a head.
+func (c *Cache) Len(layer, h int) int { return c.layers[layer][h].pages.Len }
+
+// Positions lists the token position of each pair of a head.
+func (c *Cache) Positions(layer, h int) []int { return c.layers[layer][h].at }
+
+// Apply compacts one layer in place.
+func (c *Cache) Apply(layer int, p kvpress.Plan, rope tensor.Rope) error {
+	heads := c.layers[layer]
+	tensor.Parallel(len(heads), func(h int) {
+		old := heads[h]
+		if len(p.Keep[h]) == old.pages.Len && !p.Rerotate {
+			return
+		}
+		heads[h] = old.kept(c.ledger, p.Keep[h], p.Rerotate, rope)
+		old.truncate(c.ledger, 0)
+	})
+	return nil
+}
+
+// Copy makes a cache of what the plans keep; nil plans keep everything.
+func (c *Cache) Copy(plans []kvpress.Plan, rope tensor.Rope) (llm.Cache, error) {
+	out := newCache(c.shape)
+	tensor.Parallel(c.shape.Layers*c.shape.KVHeads, func(i int) {
+		layer, h := i/c.shape.KVHeads, i%c.shape.KVHeads
+		from := &c.layers[layer][h]
+		if plans == nil {
+			out.layers[layer][h] = from.kept(out.ledger, span(from.pages.Len), false, rope)
+			return
+		}
+		out.layers[layer][h] = from.kept(out.ledger, plans[layer].Keep[h], plans[layer].Rerotate, rope)
+	})
+	return out, nil
+}
+
+func span(n int) []int {
+	s := make([]int, n)
+	for i := range s {
+		s[i] = i
+	}
+	return s
+}
+
+// Fork makes a cache that shares the full pages of this one; the last page of a head, if it has room, is copied.
+// The fork counts only the pages that it allocates itself.
+func (c *Cache) Fork() llm.Cache {
+	out := newCache(c.shape)
+	for l := range c.layers {
+		for i := range c.layers[l] {
+			from, to := &c.layers[l][i], &out.layers[l][i]
+			full := from.pages.Len / tensor.PageRows
+			to.pages.K = append(to.pages.K, from.pages.K[:full]...)
+			to.pages.V = append(to.pages.V, from.pages.V[:full]...)
+			to.at = append(to.at, from.at[:full*tensor.PageRows]...)
+			to.pages.Len = full * tensor.PageRows
+			key := make([]float32, c.shape.Dim)
+			for j := to.pages.Len; j < from.pages.Len; j++ {
+				from.key(key, j)
+				to.append(out.ledger, key, from.value(j), from.at[j])
+			}
+		}
+	}
+	return out
+}
+
+// Mark remembers the lengths.
+func (c *Cache) Mark() llm.Mark {
+	m := make(llm.Mark, len(c.layers))
+	for l := range c.layers {
+		m[l] = make([]int, len(c.layers[l]))
+		for h := range c.layers[l] {
+			m[l][h] = c.layers[l][h].pages.Len
+		}
+	}
+	return m
+}
+
+// Rewind drops what came after a mark.
+func (c *Cache) Rewind(m llm.Mark) {
+	for l := range c.layers {
+		for h := range c.layers[l] {
+			c.layers[l][h].truncate(c.ledger, min(m[l][h], c.layers[l][h].pages.Len))
+		}
+	}
+}
+
+// Bytes is the size of the pages held now.
+func (c *Cache) Bytes() int64 { return c.ledger.live.Load() }
+
+// Peak is the largest size the pages ever had.
+func (c *Cache) Peak() int64 { return c.ledger.peak.Load() }
+
+// Close drops all pages.
+func (c *Cache) Close() {
+	c.layers = newCache(c.shape).layers
+	c.ledger.live.Store(0)
+}
+
+// Pairs copies the keys and values of a head, (Len, Dim) each.
+func (c *Cache) Pairs(layer, h int) (keys, values tensor.Mat, err error) {
+	from := &c.layers[layer][h]
+	keys, values = tensor.New(from.pages.Len, c.shape.Dim), tensor.New(from.pages.Len, c.shape.Dim)
+	for i := 0; i < from.pages.Len; i++ {
+		from.key(keys.Row(i), i)
+		copy(values.Row(i), from.value(i))
+	}
+	return keys, values, nil
+}
+
+// SetPairs fills an empty head.
+func (c *Cache) SetPairs(layer, h int, keys, values tensor.Mat, positions []int) error {
+	to := &c.layers[layer][h]
+	if to.pages.Len != 0 || keys.Rows != values.Rows || keys.Rows != len(positions) || keys.Cols != c.shape.Dim || values.Cols != c.shape.Dim {
+		return fmt.Errorf("layer %d: KV head %d: keys (%d, %d), values (%d, %d) and %d positions do not fit an empty head of %d channels",
+			layer, h, keys.Rows, keys.Cols, values.Rows, values.Cols, len(positions), c.shape.Dim)
+	}
+	for i, p := range positions {
+		to.append(c.ledger, keys.Row(i), values.Row(i), p)
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package cpu
+
+import (
+	"sync"
+
+	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/llm"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+)
+
+// Layer shows one layer of a cache to a press. Queries and keys before RoPE are computed again from the recorded
+// hidden states, once for all heads.
+func (b *Backend) Layer(c llm.Cache, p llm.Projections) (kvpress.Source, error) {
+	cache := c.(*Cache)
+	host := &kvpress.Host{Tokens: p.Tokens, TokensAt: p.Positions, Dim: p.Dim, Group: p.Heads / p.KVHeads, Scale: p.Scale, Rope: p.RopeFor}
+	for h := range p.KVHeads {
+		k, v, err := cache.Pairs(p.Layer, h)
+		if err != nil {
+			return nil, err
+		}
+		host.K, host.V = append(host.K, k), append(host.V, v)
+		host.At = append(host.At, cache.Positions(p.Layer, h))
+	}
+	again := &projected{p: p}
+	host.Output = again.outputOf
+	if p.Hidden.Rows > 0 {
+		host.States = func() (tensor.Mat, error) { return mat(p.Hidden).Clone(), nil }
+		host.Query = func(head, last int) (tensor.Mat, error) { return again.column(head, last), nil }
+		host.KeyStart = func(head int) (tensor.Mat, error) { return again.column(p.Heads+head, p.Tokens), nil }
+	}
+	return host, nil
+}
+
+// projected computes queries and keys again from hidden states, and takes the output projection apart.
+type projected struct {
+	p      llm.Projections
+	mu     sync.Mutex
+	qkv    tensor.Mat   // of the last qkv.Rows tokens
+	output []tensor.Mat // per query head (Width, Dim)
+}
+
+// column returns the last rows of one head's block of the qkv product.
+func (p *projected) column(block, last int) tensor.Mat {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.qkv.Rows < last {
+		w := p.p.QKV.Mem.(*tensor.Weight)
+		p.qkv = tensor.New(last, w.Out)
+		w.MulT(p.qkv, mat(p.p.Hidden.Slice(p.p.Hidden.Rows-last, p.p.Hidden.Rows)))
+	}
+	m, dim := tensor.New(last, p.p.Dim), p.p.Dim
+	for i := range last {
+		copy(m.Row(i), p.qkv.Row(p.qkv.Rows - last + i)[block*dim:(block+1)*dim])
+	}
+	return m
+}
+
+// outputOf returns the block of the output projection that belongs to a query head, (Width, Dim).
+func (p *projected) outputOf(head int) (tensor.Mat, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.output == nil {
+		w, dim := p.p.Output.Mem.(*tensor.Weight), p.p.Dim
+		p.output = make([]tensor.Mat, p.p.Heads)
+		for h := range p.output {
+			p.output[h] = tensor.New(w.Out, dim)
+		}
+		row := make([]float32, w.In)
+		for i := range w.Out {
+			w.Row(row, i)
+			for h := range p.output {
+				copy(p.output[h].Row(i), row[h*dim:(h+1)*dim])
+			}
+		}
+	}
+	return p.output[head], nil
+}

@@ -1,0 +1,129 @@
+package llm
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kvnotes/kvnotes/kvpress/progress"
+)
+
+// A Question is what a session is asked.
+type Question struct {
+	Text         string
+	AnswerPrefix string // the answer's first words, given to the model and not part of the answer
+	MaxTokens    int    // longest answer; 0 means 50
+}
+
+// An Answer is what the model said.
+type Answer struct {
+	Text        string
+	Tokens      []int
+	Gaps        []float32 // per token: best minus second-best logit; small gaps may flip by rounding
+	Seconds     float64   // question and answer
+	TokenMillis float64   // median time of a token after the first, in milliseconds
+}
+
+// Ask answers a question with at most maxTokens tokens, greedily. The session is afterwards as it was before.
+func (s *Session) Ask(ctx context.Context, question string, maxTokens int) (Answer, error) {
+	return s.AskWith(ctx, Question{Text: question, MaxTokens: maxTokens})
+}
+
+// AskWith is Ask with all options.
+func (s *Session) AskWith(ctx context.Context, q Question) (Answer, error) {
+	ids := s.model.Tokenizer.Encode(q.Text + s.suffix + q.AnswerPrefix)
+	if q.MaxTokens == 0 {
+		q.MaxTokens = 50
+	}
+	a, err := s.AskTokens(ctx, ids, q.MaxTokens, s.model.Config.EOS, nil)
+	if err != nil {
+		return a, err
+	}
+	a.Text = s.model.Tokenizer.Decode(a.Tokens, true)
+	return a, nil
+}
+
+// AskTokens appends token numbers and continues them greedily with at most maxTokens tokens, stopping after one of
+// the stop tokens (the first token never stops, as in the Python pipeline). Logits, if not nil, is called with the
+// logits of each step before a token is chosen; it must not keep them. The answer has no Text.
+func (s *Session) AskTokens(ctx context.Context, ids []int, maxTokens int, stop []int, logits func(step int, row []float32)) (Answer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(ids) == 0 {
+		return Answer{}, fmt.Errorf("ask: the question is empty and the model has no chat template that adds to it: ask something")
+	}
+	if maxTokens < 1 {
+		return Answer{}, fmt.Errorf("ask: at most %d tokens may be answered: allow at least 1", maxTokens)
+	}
+	if most := s.model.Config.MaxPositions; most > 0 && s.next+len(ids)+maxTokens-1 > most {
+		return Answer{}, fmt.Errorf("ask: %d tokens of context, %d of question and %d of answer are more than the %d positions of %s: ask for fewer tokens, or prefill a shorter text",
+			s.next, len(ids), maxTokens, most, s.model.Name)
+	}
+	defer s.cache.Rewind(s.cache.Mark())
+	start := time.Now()
+	d := s.model.decoder
+	w, err := d.workspace(len(ids))
+	if err != nil {
+		return Answer{}, err
+	}
+	if err := d.forward(ctx, w, batch{ids: ids, positions: upTo(s.next, len(ids)), cache: s.cache}, true); err != nil {
+		return Answer{}, fmt.Errorf("ask: question: %w", err)
+	}
+	if s.work == nil {
+		if s.work, err = d.workspace(1); err != nil {
+			return Answer{}, err
+		}
+	}
+	a := Answer{Tokens: make([]int, 0, maxTokens), Gaps: make([]float32, 0, maxTokens)}
+	millis := make([]float64, 0, maxTokens)
+	one := batch{ids: make([]int, 1), positions: make([]int, 1), cache: s.cache}
+	row := w.result
+	for {
+		if logits != nil {
+			logits(len(a.Tokens), row)
+		}
+		token, gap, err := choose(row)
+		if err != nil {
+			return Answer{}, fmt.Errorf("ask: token %d: %w", len(a.Tokens), err)
+		}
+		a.Tokens, a.Gaps = append(a.Tokens, token), append(a.Gaps, gap)
+		progress.Report(ctx, "generate", int64(len(a.Tokens)), int64(maxTokens))
+		if len(a.Tokens) == maxTokens || len(a.Tokens) > 1 && slices.Contains(stop, token) {
+			break
+		}
+		began := time.Now()
+		one.ids[0], one.positions[0] = token, s.next+len(ids)+len(a.Tokens)-1
+		if err := d.forward(ctx, s.work, one, true); err != nil {
+			return Answer{}, fmt.Errorf("ask: token %d: %w", len(a.Tokens), err)
+		}
+		row = s.work.result
+		millis = append(millis, since(began)*1e3)
+	}
+	a.Seconds = since(start)
+	if len(millis) > 0 {
+		slices.Sort(millis)
+		a.TokenMillis = millis[len(millis)/2]
+	}
+	return a, nil
+}
+
+// choose returns the token of the largest logit and its lead over the second.
+func choose(logits []float32) (token int, gap float32, err error) {
+	best, second := logits[0], float32(0)
+	first := true
+	for i, v := range logits {
+		if v != v {
+			return 0, 0, fmt.Errorf("logit %d is not a number: the weights or the cache hold NaN or infinity", i)
+		}
+		if i == 0 {
+			continue
+		}
+		if v > best {
+			best, second, token, first = v, best, i, false
+		} else if first || v > second {
+			second, first = v, false
+		}
+	}
+	return token, best - second, nil
+}

@@ -1,0 +1,202 @@
+package llm
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kvnotes/kvnotes/kvpress/progress"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+	"github.com/kvnotes/kvnotes/kvpress/weights"
+)
+
+// rowBlock is the number of tokens that go through a layer at a time: enough rows to keep the matrix products busy,
+// few enough for a cancelled context to be noticed within a fraction of a second.
+const rowBlock = 256
+
+// A decoder is a stack of attention and MLP blocks on a backend: the shape that Llama gave to its whole family.
+type decoder struct {
+	config  Config
+	backend Backend
+	embed   Weight
+	layers  []block
+	norm    Weight
+	head    Weight
+	bytes   int64
+	short   tensor.Rope // the rotation of sequences within the positions the model was first trained for
+	long    tensor.Rope // and past them; only longrope tells them apart
+}
+
+type block struct {
+	attentionNorm Weight
+	qkv           Weight // queries, keys, values, stacked
+	output        Weight
+	mlpNorm       Weight
+	gateUp        Weight // gate and up, stacked
+	down          Weight
+}
+
+// An architecture builds a decoder from named tensors. One file each registers itself here under the name that
+// config.json gives in "architectures".
+var architectures = map[string]func(c Config, f *weights.File, b Backend) (*decoder, error){}
+
+// loader uploads weights by name, remembers the first failure and counts bytes.
+type loader struct {
+	file    *weights.File
+	backend Backend
+	bytes   int64
+	err     error
+}
+
+// load stacks the named tensors, whose columns must number in, into a matrix of out rows.
+func (l *loader) load(out, in int, names ...string) Weight {
+	if l.err != nil {
+		return Weight{}
+	}
+	var parts []weights.Tensor
+	rows := 0
+	for _, name := range names {
+		t, err := l.file.Tensor(name)
+		if err != nil {
+			l.err = err
+			return Weight{}
+		}
+		r, c := 1, t.Shape[len(t.Shape)-1]
+		if len(t.Shape) == 2 {
+			r = t.Shape[0]
+		}
+		if c != in || len(t.Shape) > 2 {
+			l.err = fmt.Errorf("tensor %s has shape %v, config.json asks for %d columns", name, t.Shape, in)
+			return Weight{}
+		}
+		rows += r
+		parts = append(parts, t)
+	}
+	if rows != out {
+		l.err = fmt.Errorf("tensors %v have %d rows together, config.json asks for %d", names, rows, out)
+		return Weight{}
+	}
+	w, err := l.backend.Upload(parts...)
+	if err != nil {
+		l.err = fmt.Errorf("tensors %v: %w", names, err)
+	}
+	l.bytes += w.Bytes
+	return w
+}
+
+// A batch is a run of new tokens of one sequence.
+type batch struct {
+	ids       []int
+	positions []int
+	cache     Cache
+	record    []Buf                 // per layer: where to keep the inputs of the attention block; nil keeps none
+	after     func(layer int) error // called when a layer is done with all tokens; nil does nothing
+	stage     string                // name of the progress bar; empty for none
+}
+
+// A workspace holds the activations of a forward pass, for up to rowBlock rows at a time. It is reused from token
+// to token, so that decoding allocates nothing.
+type workspace struct {
+	x                                          Buf // (tokens, Width) the residual stream of all tokens
+	h, qkv, attended, projected, gateUp, gated Buf // (rowBlock, ...) inside a layer
+	last, logits                               Buf // (1, ...) of the last token
+	result                                     []float32
+}
+
+func (d *decoder) workspace(tokens int) (*workspace, error) {
+	c := d.config
+	rows := min(tokens, rowBlock)
+	w := &workspace{result: make([]float32, c.Vocabulary)}
+	for _, b := range []struct {
+		buf        *Buf
+		rows, cols int
+	}{
+		{&w.x, tokens, c.Width},
+		{&w.h, rows, c.Width},
+		{&w.qkv, rows, (c.Heads + 2*c.KVHeads) * c.Dim},
+		{&w.attended, rows, c.Heads * c.Dim},
+		{&w.projected, rows, c.Width},
+		{&w.gateUp, rows, 2 * c.Inner},
+		{&w.gated, rows, c.Inner},
+		{&w.last, 1, c.Width},
+		{&w.logits, 1, c.Vocabulary},
+	} {
+		var err error
+		if *b.buf, err = d.backend.Alloc(b.rows, b.cols); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// forward runs new tokens through the model, appends their keys and values to the cache, and leaves the logits of
+// the last token in the workspace if asked. All tokens pass one layer, block of rows after block of rows, before
+// the next layer begins; so a press can compress a layer as soon as it is done.
+func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits bool) error {
+	n := len(b.ids)
+	for i, id := range b.ids {
+		if id < 0 || id >= d.config.Vocabulary {
+			return fmt.Errorf("token %d is number %d: the model knows 0 to %d", i, id, d.config.Vocabulary-1)
+		}
+	}
+	x := w.x.Slice(0, n)
+	d.backend.Embed(x, d.embed, b.ids)
+	attention := d.attention(b.positions[n-1] + 1)
+	for layer := range d.layers {
+		for from := 0; from < n; from += rowBlock {
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("layer %d of %d: %w", layer, d.config.Layers, err)
+			}
+			to := min(n, from+rowBlock)
+			attention.Layer, attention.Positions = layer, b.positions[from:to]
+			h := w.h.Slice(0, to-from)
+			if b.record != nil {
+				h = b.record[layer].Slice(from, to)
+			}
+			d.rows(w, x.Slice(from, to), h, b.cache, attention)
+		}
+		if b.after != nil {
+			if err := b.after(layer); err != nil {
+				return err
+			}
+		}
+		if b.stage != "" {
+			progress.Report(ctx, b.stage, int64(layer+1), int64(d.config.Layers))
+		}
+	}
+	if !wantLogits {
+		return d.backend.Read(nil, w.x.Slice(0, 0))
+	}
+	d.backend.Norm(w.last, x.Slice(n-1, n), d.norm, d.config.Epsilon)
+	d.backend.MatMul(w.logits, w.last, d.head)
+	return d.backend.Read(w.result, w.logits)
+}
+
+// rows runs some rows of the residual stream x through one layer; h receives the input of the attention block.
+func (d *decoder) rows(w *workspace, x, h Buf, cache Cache, a Attention) {
+	l, n, eps := d.layers[a.Layer], x.Rows, d.config.Epsilon
+	d.backend.Norm(h, x, l.attentionNorm, eps)
+	d.backend.MatMul(w.qkv.Slice(0, n), h, l.qkv)
+	d.backend.Attend(w.attended.Slice(0, n), w.qkv.Slice(0, n), cache, a)
+	d.backend.MatMul(w.projected.Slice(0, n), w.attended.Slice(0, n), l.output)
+	d.backend.Add(x, w.projected.Slice(0, n))
+
+	d.backend.Norm(w.h.Slice(0, n), x, l.mlpNorm, eps)
+	d.backend.MatMul(w.gateUp.Slice(0, n), w.h.Slice(0, n), l.gateUp)
+	d.backend.Gate(w.gated.Slice(0, n), w.gateUp.Slice(0, n))
+	d.backend.MatMul(w.projected.Slice(0, n), w.gated.Slice(0, n), l.down)
+	d.backend.Add(x, w.projected.Slice(0, n))
+}
+
+// attention describes the attention of any layer for a sequence of the given length.
+func (d *decoder) attention(length int) Attention {
+	c := d.config
+	return Attention{Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Rope: d.rope(length), Scale: scale(c.Dim)}
+}
+
+// rope is the rotation for a sequence of the given length.
+func (d *decoder) rope(length int) tensor.Rope {
+	if length > d.config.Rope.Original {
+		return d.long
+	}
+	return d.short
+}

@@ -1,0 +1,42 @@
+package llm
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/kvnotes/kvnotes/kvpress/weights"
+)
+
+func init() { architectures["LlamaForCausalLM"] = newLlama }
+
+// newLlama loads a Llama: grouped queries, rotary positions, a gated MLP with SiLU.
+func newLlama(c Config, f *weights.File, b Backend) (*decoder, error) {
+	if c.Activation != "silu" {
+		return nil, fmt.Errorf("config.json: hidden_act %q is not supported for Llama (supported: silu)", c.Activation)
+	}
+	l := &loader{file: f, backend: b}
+	d := &decoder{config: c, backend: b}
+	d.embed = l.load(c.Vocabulary, c.Width, "model.embed_tokens.weight")
+	for i := range c.Layers {
+		at := fmt.Sprintf("model.layers.%d.", i)
+		d.layers = append(d.layers, block{
+			attentionNorm: l.load(1, c.Width, at+"input_layernorm.weight"),
+			qkv: l.load((c.Heads+2*c.KVHeads)*c.Dim, c.Width,
+				at+"self_attn.q_proj.weight", at+"self_attn.k_proj.weight", at+"self_attn.v_proj.weight"),
+			output:  l.load(c.Width, c.Heads*c.Dim, at+"self_attn.o_proj.weight"),
+			mlpNorm: l.load(1, c.Width, at+"post_attention_layernorm.weight"),
+			gateUp:  l.load(2*c.Inner, c.Width, at+"mlp.gate_proj.weight", at+"mlp.up_proj.weight"),
+			down:    l.load(c.Width, c.Inner, at+"mlp.down_proj.weight"),
+		})
+	}
+	d.norm = l.load(1, c.Width, "model.norm.weight")
+	d.head = d.embed
+	if !c.Tied {
+		d.head = l.load(c.Vocabulary, c.Width, "lm_head.weight")
+	}
+	d.bytes = l.bytes
+	return d, l.err
+}
+
+// scale is the usual factor on q·k.
+func scale(dim int) float32 { return float32(1 / math.Sqrt(float64(dim))) }

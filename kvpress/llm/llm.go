@@ -1,0 +1,181 @@
+// Package llm runs language models whose key-value cache can be looked at and compressed. A model prefills a
+// context once, into a Session; a session can be pressed many times, and each pressed copy answers questions.
+//
+// The arithmetic is a Backend's (package cpu, package cuda); the presses are package kvpress's.
+package llm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kvnotes/kvnotes/kvpress/hub"
+	"github.com/kvnotes/kvnotes/kvpress/tokenizer"
+)
+
+// An LLM is a model with its tokenizer, loaded on a backend.
+type LLM struct {
+	Name      string
+	Config    Config
+	Tokenizer *tokenizer.Tokenizer
+
+	decoder     *decoder
+	fingerprint string // tells this model from others in saved sessions
+}
+
+// Load loads a model on a backend: "needle" (in the binary), "smollm2" (after `kvnotes pull smollm2`), the path of a
+// Hugging Face folder, or a name in the Hugging Face cache.
+func Load(name string, b Backend) (*LLM, error) {
+	files, err := hub.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer files.Close()
+	m, err := load(files, b)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	return m, nil
+}
+
+func load(files *hub.Model, b Backend) (*LLM, error) {
+	c, err := parseConfig(files.Config, files.GenerationConfig)
+	if err != nil {
+		return nil, err
+	}
+	build, ok := architectures[c.Architecture]
+	if !ok {
+		var known []string
+		for name := range architectures {
+			known = append(known, name)
+		}
+		slices.Sort(known)
+		return nil, fmt.Errorf("config.json: architecture %q is not supported (supported: %s)", c.Architecture, strings.Join(known, ", "))
+	}
+	t, err := tokenizer.Load(files.Tokenizer, files.TokenizerConfig, files.ChatTemplate)
+	if err != nil {
+		return nil, err
+	}
+	d, err := build(c, files.Weights, b)
+	if err != nil {
+		return nil, err
+	}
+	d.short, d.long = c.Rope.table(0), c.Rope.table(c.Rope.Original+1)
+	m := &LLM{Name: files.Name, Config: c, Tokenizer: t, decoder: d}
+	m.fingerprint, err = fingerprint(files)
+	return m, err
+}
+
+// fingerprint hashes the configuration, the tokenizer and the beginning of every tensor.
+func fingerprint(files *hub.Model) (string, error) {
+	sum := sha256.New()
+	sum.Write(files.Config)
+	sum.Write(files.Tokenizer)
+	names := slices.Sorted(slices.Values(files.Weights.Names()))
+	for _, name := range names {
+		t, err := files.Weights.Tensor(name)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintln(sum, name, t.Shape)
+		sum.Write(t.Data[:min(len(t.Data), 256)])
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// Backend is the name of the device the model runs on.
+func (m *LLM) Backend() string { return m.decoder.backend.Name() }
+
+// Bytes is the memory that the weights take.
+func (m *LLM) Bytes() int64 { return m.decoder.bytes }
+
+// Close frees the weights. Sessions of the model cannot be used any more.
+func (m *LLM) Close() error { return m.decoder.backend.Close() }
+
+// A Record says what a prefill keeps beside keys and values, so that presses can be tried on it later.
+type Record struct {
+	// Hidden keeps the input of every attention block: any number a press may ask for can then be computed again.
+	// It costs Width*4 bytes per token and layer.
+	Hidden bool
+}
+
+// Full is the record with which any press works later.
+func Full() Record { return Record{Hidden: true} }
+
+// KeysOnly is the record of nothing: only presses that look at keys and values work later.
+func KeysOnly() Record { return Record{} }
+
+// frame is the chat template cut open around the context.
+func (m *LLM) frame(text string) (before, after string, err error) {
+	if !m.Tokenizer.HasChatTemplate() {
+		bos, _, ok := m.Tokenizer.BOS()
+		if !ok {
+			bos = ""
+		}
+		return bos + text, "\n", nil
+	}
+	// A separator longer than the text cannot be part of it.
+	separator := strings.Repeat("#", len(text)+10)
+	chat, err := m.Tokenizer.Chat([]tokenizer.Message{{Role: "user", Content: text + separator}}, true, nil)
+	if err != nil {
+		return "", "", err
+	}
+	before, after, ok := strings.Cut(chat, separator)
+	if !ok {
+		return "", "", fmt.Errorf("the chat template of %s does not print what the user wrote", m.Name)
+	}
+	return before, after, nil
+}
+
+// Prefill reads a text once and keeps all of its keys and values. The chat template of the model, if it has one,
+// goes around the text; questions follow it later.
+func (m *LLM) Prefill(ctx context.Context, text string, r Record) (*Session, error) {
+	before, after, err := m.frame(text)
+	if err != nil {
+		return nil, err
+	}
+	s, err := m.PrefillTokens(ctx, m.Tokenizer.Encode(before), r)
+	if err == nil {
+		s.suffix = after
+	}
+	return s, err
+}
+
+// PrefillTokens is Prefill for token numbers as they are, without a template.
+func (m *LLM) PrefillTokens(ctx context.Context, ids []int, r Record) (*Session, error) {
+	s, err := m.newSession(ids)
+	if err != nil {
+		return nil, err
+	}
+	if r.Hidden {
+		for range m.Config.Layers {
+			b, err := m.decoder.backend.Alloc(len(ids), m.Config.Width)
+			if err != nil {
+				return nil, err
+			}
+			s.record = append(s.record, b)
+		}
+	}
+	return s, s.prefill(ctx, nil)
+}
+
+func (m *LLM) newSession(ids []int) (*Session, error) {
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("the context is empty: there is nothing to prefill")
+	}
+	if most := m.Config.MaxPositions; most > 0 && len(ids) > most {
+		return nil, fmt.Errorf("the context has %d tokens, %s reads at most %d: shorten the text, or set MaxContext", len(ids), m.Name, most)
+	}
+	cache, err := m.decoder.backend.NewCache(CacheShape{Layers: m.Config.Layers, KVHeads: m.Config.KVHeads, Dim: m.Config.Dim})
+	if err != nil {
+		return nil, err
+	}
+	return &Session{model: m, ids: slices.Clone(ids), cache: cache, next: len(ids), press: "none"}, nil
+}
+
+// seconds since a moment.
+func since(start time.Time) float64 { return time.Since(start).Seconds() }

@@ -1,0 +1,316 @@
+package llm
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+)
+
+// A Session is a prefilled context, whole or pressed. Its methods may be called from several goroutines; questions
+// wait for each other (Fork the session to answer side by side).
+type Session struct {
+	model  *LLM
+	ids    []int  // the context
+	suffix string // what the chat template puts between the question and the answer
+	next   int    // position of the first token of a question
+	press  string
+
+	mu     sync.Mutex // guards the cache
+	cache  Cache
+	record []Buf // per layer (Tokens, Width), shared with pressed copies; nil when nothing was recorded
+	plans  []kvpress.Plan
+	work   *workspace // for one token at a time
+
+	prefillSeconds, pressSeconds float64
+}
+
+// prefill runs the context through the model.
+func (s *Session) prefill(ctx context.Context, after func(layer int) error) error {
+	start := time.Now()
+	w, err := s.model.decoder.workspace(len(s.ids))
+	if err != nil {
+		return err
+	}
+	b := batch{ids: s.ids, positions: upTo(0, len(s.ids)), cache: s.cache, record: s.record, after: after, stage: "prefill"}
+	if err := s.model.decoder.forward(ctx, w, b, false); err != nil {
+		return fmt.Errorf("prefill: %w", err)
+	}
+	s.prefillSeconds = since(start)
+	return nil
+}
+
+// upTo lists n positions from the first on.
+func upTo(first, n int) []int {
+	p := make([]int, n)
+	for i := range p {
+		p[i] = first + i
+	}
+	return p
+}
+
+// Model is the model of the session.
+func (s *Session) Model() *LLM { return s.model }
+
+// Tokens are the numbers of the context's tokens, chat template included.
+func (s *Session) Tokens() []int { return s.ids }
+
+// Len is the number of context tokens, before any compression.
+func (s *Session) Len() int { return len(s.ids) }
+
+// TokenTexts are the texts of the context's tokens.
+func (s *Session) TokenTexts() []string {
+	texts := make([]string, len(s.ids))
+	for i, id := range s.ids {
+		texts[i] = s.model.Tokenizer.Token(id)
+	}
+	return texts
+}
+
+// PressName is the spelling of the presses that made this session, "none" for a whole one.
+func (s *Session) PressName() string { return s.press }
+
+// Plans are the plans that made this session from its source, one per layer; nil for a whole session.
+func (s *Session) Plans() []kvpress.Plan { return s.plans }
+
+// PrefillSeconds is how long the prefill took.
+func (s *Session) PrefillSeconds() float64 { return s.prefillSeconds }
+
+// PressSeconds is how long planning and compaction took.
+func (s *Session) PressSeconds() float64 { return s.pressSeconds }
+
+// Lens are the numbers of pairs that are held, [layer][KV head].
+func (s *Session) Lens() [][]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cache.Mark()
+}
+
+// Kept lists the token positions that a KV head still holds.
+func (s *Session) Kept(layer, head int) []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]int(nil), s.cache.Positions(layer, head)...)
+}
+
+// Bytes says what a session takes, in bytes.
+type Bytes struct {
+	Weights int64 // of the model, shared by all sessions
+	KV      int64 // of the pages that hold keys and values, allocated now
+	Full    int64 // what all pairs of the context take uncompressed
+	Live    int64 // what the pairs that are held take; KV is a little more, for pages are filled in part
+	Record  int64 // of recorded hidden states, shared by pressed copies
+	Peak    int64 // most ever allocated for keys and values
+}
+
+// Bytes measures the session.
+func (s *Session) Bytes() Bytes {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.model.Config
+	b := Bytes{Weights: s.model.Bytes(), KV: s.cache.Bytes(), Peak: s.cache.Peak()}
+	b.Full = int64(len(s.ids)) * int64(c.Layers*c.KVHeads*c.pairBytes())
+	for _, heads := range s.cache.Mark() {
+		for _, n := range heads {
+			b.Live += int64(n * c.pairBytes())
+		}
+	}
+	for _, r := range s.record {
+		b.Record += int64(r.Rows * r.Cols * 4)
+	}
+	return b
+}
+
+// Layer shows one layer as a press sees it, from 0.
+func (s *Session) Layer(i int) (*kvpress.Layer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.layer(i)
+}
+
+func (s *Session) layer(i int) (*kvpress.Layer, error) {
+	c := s.model.Config
+	if i < 0 || i >= c.Layers {
+		return nil, fmt.Errorf("there is no layer %d: layers run from 0 to %d", i, c.Layers-1)
+	}
+	l := kvpress.Layer{Index: i, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Width: c.Width, PairBytes: c.pairBytes(), Tokens: len(s.ids)}
+	for h := range c.KVHeads {
+		n := s.cache.Len(i, h)
+		l.Lens = append(l.Lens, n)
+		l.Len = max(l.Len, n)
+	}
+	p := Projections{
+		Attention: s.model.decoder.attention(len(s.ids)), QKV: s.model.decoder.layers[i].qkv, Output: s.model.decoder.layers[i].output,
+		Tokens: len(s.ids), RopeFor: s.model.decoder.rope,
+	}
+	p.Layer = i
+	if s.record != nil {
+		p.Hidden = s.record[i]
+	}
+	source, err := s.model.decoder.backend.Layer(s.cache, p)
+	if err != nil {
+		return nil, fmt.Errorf("layer %d: %w", i, err)
+	}
+	return kvpress.NewLayer(l, source), nil
+}
+
+// planLayer asks a press for the plan of one layer. A panic of the press becomes an error.
+func (s *Session) planLayer(p kvpress.Press, i int) (plan kvpress.Plan, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("layer %d: panic: %v", i, r)
+		}
+	}()
+	l, err := s.layer(i)
+	if err != nil {
+		return plan, err
+	}
+	plan, err = p.Plan(l)
+	if err == nil && plan.Wait == nil {
+		err = plan.Check(l)
+	}
+	return plan, err
+}
+
+// plan asks a press for the plans of all layers and settles those that wait for each other.
+func (s *Session) plan(p kvpress.Press) ([]kvpress.Plan, error) {
+	plans := make([]kvpress.Plan, s.model.Config.Layers)
+	errs := make([]error, len(plans))
+	tensor.Parallel(len(plans), func(i int) { plans[i], errs[i] = s.planLayer(p, i) })
+	for _, err := range errs {
+		if err != nil {
+			return nil, fmt.Errorf("press %s: %w", p.Name(), err)
+		}
+	}
+	if plans[0].Wait != nil {
+		if err := plans[0].Wait(plans); err != nil {
+			return nil, fmt.Errorf("press %s: %w", p.Name(), err)
+		}
+	}
+	return plans, nil
+}
+
+// Press makes a compressed copy of the session; the session itself stays as it is.
+func (s *Session) Press(p kvpress.Press) (*Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	start := time.Now()
+	plans, err := s.plan(p)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := s.cache.Copy(plans, s.model.decoder.rope(len(s.ids)))
+	if err != nil {
+		return nil, fmt.Errorf("press %s: %w", p.Name(), err)
+	}
+	out := &Session{model: s.model, ids: s.ids, suffix: s.suffix, next: s.next, record: s.record, cache: cache, press: s.press, prefillSeconds: s.prefillSeconds}
+	out.pressed(p, plans)
+	out.pressSeconds = since(start)
+	return out, nil
+}
+
+// PressInPlace compresses the session itself and frees what goes.
+func (s *Session) PressInPlace(p kvpress.Press) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	start := time.Now()
+	plans, err := s.plan(p)
+	if err != nil {
+		return err
+	}
+	for i, plan := range plans {
+		if err := s.cache.Apply(i, plan, s.model.decoder.rope(len(s.ids))); err != nil {
+			return fmt.Errorf("press %s: layer %d: %w", p.Name(), i, err)
+		}
+	}
+	s.pressed(p, plans)
+	s.pressSeconds = since(start)
+	return nil
+}
+
+// pressed notes which press made the session what it is.
+func (s *Session) pressed(p kvpress.Press, plans []kvpress.Plan) {
+	s.plans = plans
+	if s.press == "none" {
+		s.press = p.Name()
+	} else {
+		s.press += " then " + p.Name()
+	}
+	if plans[0].Rerotate { // the kept keys moved together: questions follow right behind them
+		s.next = s.cache.Len(0, 0)
+	}
+}
+
+// PrefillWith reads a text and compresses every layer as soon as it is done, so that never more than one layer is
+// whole: the peak of memory falls, not only the end. Presses that wait for all layers are refused.
+func (m *LLM) PrefillWith(ctx context.Context, text string, p kvpress.Press) (*Session, error) {
+	before, after, err := m.frame(text)
+	if err != nil {
+		return nil, err
+	}
+	s, err := m.PrefillTokensWith(ctx, m.Tokenizer.Encode(before), p)
+	if err == nil {
+		s.suffix = after
+	}
+	return s, err
+}
+
+// PrefillTokensWith is PrefillWith for token numbers as they are, without a template.
+func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press) (*Session, error) {
+	s, err := m.newSession(ids)
+	if err != nil {
+		return nil, err
+	}
+	one, err := m.decoder.backend.Alloc(len(ids), m.Config.Width) // one layer's record at a time
+	if err != nil {
+		return nil, err
+	}
+	for range m.Config.Layers {
+		s.record = append(s.record, one)
+	}
+	plans := make([]kvpress.Plan, m.Config.Layers)
+	err = s.prefill(ctx, func(layer int) error {
+		start := time.Now()
+		plan, err := s.planLayer(p, layer)
+		if err != nil {
+			return fmt.Errorf("press %s: %w", p.Name(), err)
+		}
+		if plan.Wait != nil {
+			return fmt.Errorf("press %s waits for the scores of all layers and cannot compress layer by layer: Prefill first, then Press", p.Name())
+		}
+		plans[layer] = plan
+		err = s.cache.Apply(layer, plan, m.decoder.rope(len(ids)))
+		s.pressSeconds += since(start)
+		return err
+	})
+	s.record = nil
+	if err != nil {
+		return nil, err
+	}
+	s.prefillSeconds -= s.pressSeconds
+	s.pressed(p, plans)
+	return s, nil
+}
+
+// Fork makes a session that shares the context and appends its own pairs, so that several questions can be answered
+// side by side.
+func (s *Session) Fork() (*Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &Session{
+		model: s.model, ids: s.ids, suffix: s.suffix, next: s.next, press: s.press, cache: s.cache.Fork(), record: s.record,
+		plans: s.plans, prefillSeconds: s.prefillSeconds, pressSeconds: s.pressSeconds,
+	}, nil
+}
+
+// Close frees the cache.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cache.Close()
+	s.record, s.work = nil, nil
+	return nil
+}
