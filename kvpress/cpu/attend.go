@@ -33,6 +33,7 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 		for i := 0; i < n; i++ {
 			row := x.Row(i)
 			key := row[queries+h*a.Dim : queries+(h+1)*a.Dim]
+			normHead(key, a.KeyNorm, a.Epsilon)
 			turns.turn(key, a.Positions[i])
 			value := row[queries+keys+h*a.Dim : queries+keys+(h+1)*a.Dim]
 			head.append(cache.ledger, key, value, a.Positions[i])
@@ -50,6 +51,7 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 			q := s.q[(i-from)*width : (i-from+1)*width]
 			copy(q, x.Row(i)[h*width:(h+1)*width])
 			for g := 0; g < group; g++ {
+				normHead(q[g*a.Dim:(g+1)*a.Dim], a.QueryNorm, a.Epsilon)
 				turns.turn(q[g*a.Dim:(g+1)*a.Dim], a.Positions[i])
 			}
 		}
@@ -62,4 +64,11 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 		}
 		attendScratch.Put(s)
 	})
+}
+
+// normHead norms one head of one token in place, if the model does that.
+func normHead(x []float32, w llm.Weight, epsilon float32) {
+	if w.Mem != nil {
+		tensor.RMSNorm(x, x, w.Mem.([]float32), epsilon)
+	}
 }

@@ -101,6 +101,14 @@ func (b *Backend) MatMul(dst, x llm.Buf, w llm.Weight) {
 	w.Mem.(*tensor.Weight).MulT(mat(dst), mat(x))
 }
 
+// AddRow adds a vector to every row.
+func (b *Backend) AddRow(dst llm.Buf, w llm.Weight) {
+	m, v := mat(dst), w.Mem.([]float32)
+	for i := range m.Rows {
+		tensor.Add(m.Row(i), v)
+	}
+}
+
 // Gate is dst = silu(gate) * up, where a row of gateUp holds gate and up one after the other.
 func (b *Backend) Gate(dst, gateUp llm.Buf) {
 	d, s := mat(dst), mat(gateUp)

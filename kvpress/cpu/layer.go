@@ -47,6 +47,18 @@ func (p *projected) column(block, last int) tensor.Mat {
 		w := p.p.QKV.Mem.(*tensor.Weight)
 		p.qkv = tensor.New(last, w.Out)
 		w.MulT(p.qkv, mat(p.p.Hidden.Slice(p.p.Hidden.Rows-last, p.p.Hidden.Rows)))
+		for i := range last {
+			if p.p.Bias.Mem != nil {
+				tensor.Add(p.qkv.Row(i), p.p.Bias.Mem.([]float32))
+			}
+			for h := range p.p.Heads + p.p.KVHeads {
+				norm := p.p.QueryNorm
+				if h >= p.p.Heads {
+					norm = p.p.KeyNorm
+				}
+				normHead(p.qkv.Row(i)[h*p.p.Dim:(h+1)*p.p.Dim], norm, p.p.Epsilon)
+			}
+		}
 	}
 	m, dim := tensor.New(last, p.p.Dim), p.p.Dim
 	for i := range last {

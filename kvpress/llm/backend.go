@@ -22,6 +22,7 @@ type Backend interface {
 	Norm(dst, x Buf, w Weight, epsilon float32)           // root-mean-square norm of each row, times w
 	MatMul(dst, x Buf, w Weight)                          // dst = x · wᵀ
 	Attend(dst, qkv Buf, c Cache, a Attention)            // rotates, appends keys and values to the cache, attends
+	AddRow(dst Buf, w Weight)                             // every row of dst += the vector w
 	Gate(dst, gateUp Buf)                                 // dst = silu(first half of the columns) * second half
 	Add(dst, x Buf)                                       // dst += x
 	Read(dst []float32, x Buf) error                      // copies x to the host, or reports what went wrong before
@@ -61,12 +62,16 @@ type Attention struct {
 	Positions []int // of the new tokens, ascending
 	Rope      tensor.Rope
 	Scale     float32 // on q·k
+	QueryNorm Weight  // norm of each query head before RoPE (Dim); Mem is nil for none
+	KeyNorm   Weight  // norm of each key before RoPE (Dim); Mem is nil for none
+	Epsilon   float32 // of these norms
 }
 
 // Projections are what a press may need beside the cache to compute the numbers of a layer again.
 type Projections struct {
 	Attention        // Positions: of the rows of Hidden
 	QKV       Weight // (Heads+2*KVHeads)*Dim rows
+	Bias      Weight // of QKV; Mem is nil for none
 	Output    Weight // W_o
 	Hidden    Buf    // recorded inputs of the attention block; no rows when they were not recorded
 	Tokens    int    // tokens seen by the layer

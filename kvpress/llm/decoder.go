@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/progress"
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
@@ -29,6 +30,9 @@ type decoder struct {
 type block struct {
 	attentionNorm Weight
 	qkv           Weight // queries, keys, values, stacked
+	bias          Weight // of qkv; Mem is nil for none
+	queryNorm     Weight // of each query head; Mem is nil for none
+	keyNorm       Weight // of each key; Mem is nil for none
 	output        Weight
 	mlpNorm       Weight
 	gateUp        Weight // gate and up, stacked
@@ -49,38 +53,102 @@ type loader struct {
 
 // load stacks the named tensors, whose columns must number in, into a matrix of out rows.
 func (l *loader) load(out, in int, names ...string) Weight {
-	if l.err != nil {
-		return Weight{}
-	}
-	var parts []weights.Tensor
+	parts := l.tensors(names)
 	rows := 0
-	for _, name := range names {
-		t, err := l.file.Tensor(name)
-		if err != nil {
-			l.err = err
-			return Weight{}
-		}
+	for _, t := range parts {
 		r, c := 1, t.Shape[len(t.Shape)-1]
 		if len(t.Shape) == 2 {
 			r = t.Shape[0]
 		}
 		if c != in || len(t.Shape) > 2 {
-			l.err = fmt.Errorf("tensor %s has shape %v, config.json asks for %d columns", name, t.Shape, in)
-			return Weight{}
+			l.fail(fmt.Errorf("tensor %s has shape %v, config.json asks for %d columns", t.Name, t.Shape, in))
 		}
 		rows += r
+	}
+	return l.upload(rows, out, parts, names)
+}
+
+// vector strings the named vectors together into one of n numbers.
+func (l *loader) vector(n int, names ...string) Weight {
+	joined := weights.Tensor{Name: strings.Join(names, ", ")}
+	for _, t := range l.tensors(names) {
+		if len(t.Shape) != 1 || joined.Data != nil && t.DType != joined.DType {
+			l.fail(fmt.Errorf("tensor %s has shape %v and type %v: a vector like its neighbours is wanted", t.Name, t.Shape, t.DType))
+			break
+		}
+		joined.DType = t.DType
+		joined.Data = append(joined.Data, t.Data...)
+		joined.Shape = []int{t.Shape[0] + sum(joined.Shape)}
+	}
+	return l.upload(sum(joined.Shape), n, []weights.Tensor{joined}, names)
+}
+
+func sum(x []int) int {
+	s := 0
+	for _, v := range x {
+		s += v
+	}
+	return s
+}
+
+func (l *loader) fail(err error) {
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+// tensors looks the named tensors up.
+func (l *loader) tensors(names []string) []weights.Tensor {
+	var parts []weights.Tensor
+	for _, name := range names {
+		t, err := l.file.Tensor(name)
+		if err == nil {
+			err = finite(t)
+		}
+		if err != nil {
+			l.fail(err)
+			return nil
+		}
 		parts = append(parts, t)
 	}
-	if rows != out {
-		l.err = fmt.Errorf("tensors %v have %d rows together, config.json asks for %d", names, rows, out)
+	return parts
+}
+
+// upload checks the number of rows (or of a vector's numbers) and puts the parts on the backend.
+func (l *loader) upload(got, want int, parts []weights.Tensor, names []string) Weight {
+	if l.err == nil && got != want {
+		l.err = fmt.Errorf("tensors %s have %d rows together, config.json asks for %d", strings.Join(names, ", "), got, want)
+	}
+	if l.err != nil {
 		return Weight{}
 	}
 	w, err := l.backend.Upload(parts...)
 	if err != nil {
-		l.err = fmt.Errorf("tensors %v: %w", names, err)
+		l.err = fmt.Errorf("tensors %s: %w", strings.Join(names, ", "), err)
 	}
 	l.bytes += w.Bytes
 	return w
+}
+
+// finite reports NaN or infinity in a tensor: numbers whose exponent is all ones.
+func finite(t weights.Tensor) error {
+	size, mask := 2, uint32(0x7f80) // bf16
+	switch t.DType {
+	case weights.F16:
+		mask = 0x7c00
+	case weights.F32:
+		size, mask = 4, 0x7f800000
+	}
+	for i := 0; i+size <= len(t.Data); i += size {
+		bits := uint32(t.Data[i]) | uint32(t.Data[i+1])<<8
+		if size == 4 {
+			bits |= uint32(t.Data[i+2])<<16 | uint32(t.Data[i+3])<<24
+		}
+		if bits&mask == mask {
+			return fmt.Errorf("tensor %s: number %d is NaN or infinite: the file is damaged, fetch the model again", t.Name, i/size)
+		}
+	}
+	return nil
 }
 
 // A batch is a run of new tokens of one sequence.
@@ -140,14 +208,14 @@ func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits
 	}
 	x := w.x.Slice(0, n)
 	d.backend.Embed(x, d.embed, b.ids)
-	attention := d.attention(b.positions[n-1] + 1)
 	for layer := range d.layers {
+		attention := d.attention(layer, b.positions[n-1]+1)
 		for from := 0; from < n; from += rowBlock {
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("layer %d of %d: %w", layer, d.config.Layers, err)
 			}
 			to := min(n, from+rowBlock)
-			attention.Layer, attention.Positions = layer, b.positions[from:to]
+			attention.Positions = b.positions[from:to]
 			h := w.h.Slice(0, to-from)
 			if b.record != nil {
 				h = b.record[layer].Slice(from, to)
@@ -176,6 +244,9 @@ func (d *decoder) rows(w *workspace, x, h Buf, cache Cache, a Attention) {
 	l, n, eps := d.layers[a.Layer], x.Rows, d.config.Epsilon
 	d.backend.Norm(h, x, l.attentionNorm, eps)
 	d.backend.MatMul(w.qkv.Slice(0, n), h, l.qkv)
+	if l.bias.Mem != nil {
+		d.backend.AddRow(w.qkv.Slice(0, n), l.bias)
+	}
 	d.backend.Attend(w.attended.Slice(0, n), w.qkv.Slice(0, n), cache, a)
 	d.backend.MatMul(w.projected.Slice(0, n), w.attended.Slice(0, n), l.output)
 	d.backend.Add(x, w.projected.Slice(0, n))
@@ -187,10 +258,13 @@ func (d *decoder) rows(w *workspace, x, h Buf, cache Cache, a Attention) {
 	d.backend.Add(x, w.projected.Slice(0, n))
 }
 
-// attention describes the attention of any layer for a sequence of the given length.
-func (d *decoder) attention(length int) Attention {
-	c := d.config
-	return Attention{Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Rope: d.rope(length), Scale: scale(c.Dim)}
+// attention describes the attention of a layer for a sequence of the given length.
+func (d *decoder) attention(layer, length int) Attention {
+	c, l := d.config, d.layers[layer]
+	return Attention{
+		Layer: layer, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Rope: d.rope(length), Scale: scale(c.Dim),
+		QueryNorm: l.queryNorm, KeyNorm: l.keyNorm, Epsilon: c.Epsilon,
+	}
 }
 
 // rope is the rotation for a sequence of the given length.

@@ -7,27 +7,26 @@ import (
 	"github.com/kvnotes/kvnotes/kvpress/weights"
 )
 
-func init() { architectures["LlamaForCausalLM"] = newLlama }
+func init() {
+	architectures["LlamaForCausalLM"] = newLlama
+	architectures["MistralForCausalLM"] = newLlama
+}
 
-// newLlama loads a Llama: grouped queries, rotary positions, a gated MLP with SiLU.
+// newLlama loads a Llama: grouped queries, rotary positions, a gated MLP with SiLU. Mistral's weights are the same.
 func newLlama(c Config, f *weights.File, b Backend) (*decoder, error) {
-	if c.Activation != "silu" {
-		return nil, fmt.Errorf("config.json: hidden_act %q is not supported for Llama (supported: silu)", c.Activation)
-	}
 	l := &loader{file: f, backend: b}
-	d := &decoder{config: c, backend: b}
+	return l.decoder(c, l.llamaBlock)
+}
+
+// decoder loads what the Llama family shares: embedding, blocks, last norm and output head.
+func (l *loader) decoder(c Config, load func(c Config, at string) block) (*decoder, error) {
+	if c.Activation != "silu" {
+		return nil, fmt.Errorf("config.json: hidden_act %q is not supported for %s (supported: silu)", c.Activation, c.Architecture)
+	}
+	d := &decoder{config: c, backend: l.backend}
 	d.embed = l.load(c.Vocabulary, c.Width, "model.embed_tokens.weight")
 	for i := range c.Layers {
-		at := fmt.Sprintf("model.layers.%d.", i)
-		d.layers = append(d.layers, block{
-			attentionNorm: l.load(1, c.Width, at+"input_layernorm.weight"),
-			qkv: l.load((c.Heads+2*c.KVHeads)*c.Dim, c.Width,
-				at+"self_attn.q_proj.weight", at+"self_attn.k_proj.weight", at+"self_attn.v_proj.weight"),
-			output:  l.load(c.Width, c.Heads*c.Dim, at+"self_attn.o_proj.weight"),
-			mlpNorm: l.load(1, c.Width, at+"post_attention_layernorm.weight"),
-			gateUp:  l.load(2*c.Inner, c.Width, at+"mlp.gate_proj.weight", at+"mlp.up_proj.weight"),
-			down:    l.load(c.Width, c.Inner, at+"mlp.down_proj.weight"),
-		})
+		d.layers = append(d.layers, load(c, fmt.Sprintf("model.layers.%d.", i)))
 	}
 	d.norm = l.load(1, c.Width, "model.norm.weight")
 	d.head = d.embed
@@ -36,6 +35,19 @@ func newLlama(c Config, f *weights.File, b Backend) (*decoder, error) {
 	}
 	d.bytes = l.bytes
 	return d, l.err
+}
+
+// llamaBlock loads one block whose tensor names begin with at.
+func (l *loader) llamaBlock(c Config, at string) block {
+	return block{
+		attentionNorm: l.load(1, c.Width, at+"input_layernorm.weight"),
+		qkv: l.load((c.Heads+2*c.KVHeads)*c.Dim, c.Width,
+			at+"self_attn.q_proj.weight", at+"self_attn.k_proj.weight", at+"self_attn.v_proj.weight"),
+		output:  l.load(c.Width, c.Heads*c.Dim, at+"self_attn.o_proj.weight"),
+		mlpNorm: l.load(1, c.Width, at+"post_attention_layernorm.weight"),
+		gateUp:  l.load(2*c.Inner, c.Width, at+"mlp.gate_proj.weight", at+"mlp.up_proj.weight"),
+		down:    l.load(c.Width, c.Inner, at+"mlp.down_proj.weight"),
+	}
 }
 
 // scale is the usual factor on q·k.

@@ -143,10 +143,9 @@ func (s *Session) layer(i int) (*kvpress.Layer, error) {
 		l.Len = max(l.Len, n)
 	}
 	p := Projections{
-		Attention: s.model.decoder.attention(len(s.ids)), QKV: s.model.decoder.layers[i].qkv, Output: s.model.decoder.layers[i].output,
-		Tokens: len(s.ids), RopeFor: s.model.decoder.rope,
+		Attention: s.model.decoder.attention(i, len(s.ids)), QKV: s.model.decoder.layers[i].qkv, Bias: s.model.decoder.layers[i].bias,
+		Output: s.model.decoder.layers[i].output, Tokens: len(s.ids), RopeFor: s.model.decoder.rope,
 	}
-	p.Layer = i
 	if s.record != nil {
 		p.Hidden = s.record[i]
 	}

@@ -1,0 +1,226 @@
+// Package reference reads what the Python kvpress computed: groups of cases with scores, kept sets, logits and
+// tokens, recorded by make_reference.py. Tests compare this project with it.
+package reference
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+	"github.com/kvnotes/kvnotes/kvpress/weights"
+)
+
+// Tolerances that the reference's README states.
+const (
+	TinyLogits  = 2e-3 // absolute, logits of the tiny models
+	TinyGap     = 5e-3 // tokens may differ after a best-minus-second logit below this
+	TinyTie     = 1e-5 // relative distance of scores at the cut below which kept sets may differ
+	SmolLM2Gap  = 0.01
+	SmolLM2Tie  = 1e-4
+	EditedPairs = 1e-4 // absolute, keys and values that a press edited
+)
+
+// A Group is one folder: index.json beside tensors.safetensors.
+type Group struct {
+	Dir    string
+	Model  string  `json:"model"`
+	Cases  []*Case `json:"cases"`
+	Header map[string]json.RawMessage
+	file   *weights.File
+}
+
+// A Case is one press at one ratio.
+type Case struct {
+	ID        string            `json:"id"`
+	Label     string            `json:"label"`
+	Ratio     float64           `json:"ratio"`
+	Spec      *Spec             `json:"press"`
+	Position  int               `json:"question_position"`
+	Tokens    []int             `json:"tokens"`
+	Tensors   map[string]string `json:"tensors"`
+	Context   string            `json:"context_tensor"`
+	Ambiguous bool              `json:"ambiguous"`
+	Error     string            `json:"error"`
+	Answers   []Answer          `json:"answers"`
+	Exact     []Answer          `json:"answers_exact"`
+	group     *Group
+}
+
+// An Answer is what a real model said.
+type Answer struct {
+	Text string    `json:"text"`
+	IDs  []int     `json:"ids"`
+	Gaps []float64 `json:"gaps"`
+}
+
+// Root finds the reference folder: $KVNOTES_REFERENCE, else ../shared/reference beside the repository, else "".
+func Root() string {
+	if dir := os.Getenv("KVNOTES_REFERENCE"); dir != "" {
+		return dir
+	}
+	repo, err := Repository()
+	if err != nil {
+		return ""
+	}
+	dir := filepath.Join(repo, "..", "shared", "reference")
+	if _, err := os.Stat(dir); err != nil {
+		return ""
+	}
+	return dir
+}
+
+// Repository is the folder of this project: the first one upwards with a go.mod.
+func Repository() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return "", errors.New("no go.mod in this folder or above")
+		}
+		dir = up
+	}
+}
+
+// Load reads a group.
+func Load(dir string) (*Group, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "index.json"))
+	if err != nil {
+		return nil, err
+	}
+	g := &Group{Dir: dir}
+	if err := json.Unmarshal(text, &g.Header); err != nil {
+		return nil, fmt.Errorf("%s: index.json: %w", dir, err)
+	}
+	if err := json.Unmarshal(text, g); err != nil {
+		return nil, fmt.Errorf("%s: index.json: %w", dir, err)
+	}
+	for _, c := range g.Cases {
+		c.group = g
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "tensors.safetensors"))
+	if err != nil {
+		return nil, err
+	}
+	g.file, err = weights.FromBytes(filepath.Join(dir, "tensors.safetensors"), data)
+	return g, err
+}
+
+// Ints reads a tensor of whole numbers.
+func (g *Group) Ints(name string) ([]int, error) {
+	t, err := g.file.Tensor(name)
+	if err != nil {
+		return nil, err
+	}
+	size := 4
+	if t.DType != weights.I32 {
+		size = 2 // U16
+	}
+	x := make([]int, len(t.Data)/size)
+	for i := range x {
+		if size == 2 {
+			x[i] = int(binary.LittleEndian.Uint16(t.Data[2*i:]))
+		} else {
+			x[i] = int(int32(binary.LittleEndian.Uint32(t.Data[4*i:])))
+		}
+	}
+	return x, nil
+}
+
+// Floats reads a tensor of numbers and its shape.
+func (g *Group) Floats(name string) ([]float32, []int, error) {
+	t, err := g.file.Tensor(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	x := make([]float32, len(t.Data)/4)
+	for i := range x {
+		x[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:]))
+	}
+	return x, t.Shape, nil
+}
+
+// Layers reads a tensor (layers, rows, cols) as one matrix per layer.
+func (g *Group) Layers(name string) ([]tensor.Mat, error) {
+	x, shape, err := g.Floats(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(shape) != 3 {
+		return nil, fmt.Errorf("tensor %s has shape %v, three dimensions are wanted", name, shape)
+	}
+	var all []tensor.Mat
+	for size := shape[1] * shape[2]; len(x) > 0; x = x[size:] {
+		all = append(all, tensor.Mat{Rows: shape[1], Cols: shape[2], Data: x[:size]})
+	}
+	return all, nil
+}
+
+// ContextIDs are the tokens of the case's context.
+func (c *Case) ContextIDs() ([]int, error) {
+	name := c.Context
+	if name == "" {
+		if err := json.Unmarshal(c.group.Header["context"], &name); err != nil {
+			return nil, err
+		}
+	}
+	return c.group.Ints(name)
+}
+
+// QuestionIDs are the tokens of the question.
+func (c *Case) QuestionIDs() ([]int, error) {
+	var name string
+	if err := json.Unmarshal(c.group.Header["question"], &name); err != nil {
+		return nil, err
+	}
+	return c.group.Ints(name)
+}
+
+// Kept is what stayed after the prefill, [layer][KV head]; nil when the case does not say.
+func (c *Case) Kept(heads int) ([][][]int, error) {
+	if c.Tensors["kept"] == "" {
+		return nil, nil
+	}
+	flat, err := c.group.Ints(c.Tensors["kept"])
+	if err != nil {
+		return nil, err
+	}
+	lens, err := c.group.Ints(c.Tensors["kept_len"])
+	if err != nil {
+		return nil, err
+	}
+	var layers [][][]int
+	for i, n := range lens {
+		if i%heads == 0 {
+			layers = append(layers, nil)
+		}
+		last := len(layers) - 1
+		layers[last] = append(layers[last], flat[:n])
+		flat = flat[n:]
+	}
+	return layers, nil
+}
+
+// Logits are the rows (steps, vocabulary) of the answer's steps.
+func (c *Case) Logits() ([][]float32, error) {
+	x, shape, err := c.group.Floats(c.Tensors["logits"])
+	if err != nil {
+		return nil, err
+	}
+	var rows [][]float32
+	for range shape[0] {
+		rows = append(rows, x[:shape[1]])
+		x = x[shape[1]:]
+	}
+	return rows, nil
+}

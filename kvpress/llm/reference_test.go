@@ -1,0 +1,230 @@
+package llm_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"sort"
+	"testing"
+
+	"github.com/kvnotes/kvnotes/kvpress/cpu"
+	"github.com/kvnotes/kvnotes/kvpress/internal/reference"
+	"github.com/kvnotes/kvnotes/kvpress/llm"
+)
+
+// A tally is what became of the cases of one press.
+type tally struct {
+	cases, unbuilt, passedOver, wrong, ties int
+	tokens, compared                       int
+	worst                                  float64
+}
+
+// referenceRoots are the folders of reference data: the small one of this repository always, the full one if it is
+// there.
+func referenceRoots(t *testing.T) []string {
+	t.Helper()
+	repo, err := reference.Repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := []string{filepath.Join(repo, "kvpress", "testdata", "reference")}
+	if full := reference.Root(); full != "" {
+		roots = append(roots, full)
+	} else {
+		t.Log("the full reference data is not here (KVNOTES_REFERENCE is not set): the repository's own subset is compared")
+	}
+	return roots
+}
+
+// TestReferenceTiny compares logits, kept sets and tokens of every case on the tiny models with the Python original.
+func TestReferenceTiny(t *testing.T) {
+	for _, root := range referenceRoots(t) {
+		dirs, err := filepath.Glob(filepath.Join(root, "tiny", "*"))
+		if err != nil || len(dirs) == 0 {
+			t.Fatalf("no tiny cases in %s: %v", root, err)
+		}
+		for _, dir := range dirs {
+			name := filepath.Base(dir)
+			t.Run(name, func(t *testing.T) {
+				m, err := llm.Load(filepath.Join(root, "models", name), cpu.New())
+				if err != nil {
+					t.Skipf("NOT RUN: %v", err)
+				}
+				g, err := reference.Load(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				results := map[string]*tally{}
+				var whole *llm.Session
+				for _, c := range g.Cases {
+					label := c.Label
+					if results[label] == nil {
+						results[label] = &tally{}
+					}
+					results[label].cases++
+					if whole == nil {
+						whole = contextOf(t, m, c)
+					}
+					runTiny(t, m, whole, c, results[label])
+				}
+				report(t, results)
+			})
+		}
+	}
+}
+
+func contextOf(t *testing.T, m *llm.LLM, c *reference.Case) *llm.Session {
+	t.Helper()
+	ids, err := c.ContextIDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := m.PrefillTokens(context.Background(), ids, llm.Full())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func runTiny(t *testing.T, m *llm.LLM, whole *llm.Session, c *reference.Case, r *tally) {
+	t.Helper()
+	if c.Error != "" {
+		r.passedOver++
+		return
+	}
+	p, err := c.Press()
+	if errors.Is(err, reference.ErrNotBuilt) {
+		r.unbuilt++
+		return
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", c.ID, err)
+	}
+	s := whole
+	if p != nil {
+		if s, err = whole.Press(p); err != nil {
+			r.wrong++
+			t.Errorf("%s: %v", c.ID, err)
+			return
+		}
+	}
+	if tie, err := compareKept(c, s, reference.TinyTie); err != nil {
+		r.wrong++
+		t.Errorf("%s: %v", c.ID, err)
+		return
+	} else if tie {
+		r.ties++
+		return
+	}
+	want, err := c.Logits()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask, err := c.QuestionIDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	worst, agree := 0.0, true
+	a, err := s.AskTokens(context.Background(), ask, len(c.Tokens), nil, func(step int, row []float32) {
+		if !agree || step >= len(want) {
+			return
+		}
+		for j, v := range row {
+			worst = max(worst, math.Abs(float64(v-want[step][j])))
+		}
+		best := slices.Index(row, slices.Max(row))
+		agree = step < len(c.Tokens) && best == c.Tokens[step]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.worst = max(r.worst, worst)
+	for i, id := range c.Tokens {
+		r.compared++
+		if a.Tokens[i] != id {
+			if a.Gaps[i] < reference.TinyGap {
+				break
+			}
+			r.wrong++
+			t.Errorf("%s: token %d is %d, the reference has %d", c.ID, i, a.Tokens[i], id)
+			return
+		}
+		r.tokens++
+	}
+	if worst > reference.TinyLogits {
+		r.wrong++
+		t.Errorf("%s: logits differ by %g", c.ID, worst)
+	}
+}
+
+// compareKept reports kept sets that differ; differences among scores as good as equal are a tie.
+func compareKept(c *reference.Case, s *llm.Session, tolerance float64) (tie bool, err error) {
+	want, err := c.Kept(s.Model().Config.KVHeads)
+	if err != nil || want == nil || s.Plans() == nil {
+		return false, err
+	}
+	for layer, heads := range want {
+		plan := s.Plans()[layer]
+		low, high, differ := math.Inf(1), math.Inf(-1), 0
+		for h, keep := range heads {
+			for _, i := range symmetricDifference(keep, plan.Keep[h]) {
+				differ++
+				if plan.Scores.Rows == 0 {
+					return false, fmt.Errorf("layer %d: KV head %d: position %d is kept by one side only", layer, h, i)
+				}
+				v := float64(plan.Scores.Row(h)[i])
+				low, high = min(low, v), max(high, v)
+			}
+		}
+		if differ > 0 && high-low > tolerance*max(math.Abs(high), math.Abs(low)) {
+			return false, fmt.Errorf("layer %d: %d positions are kept by one side only, scores %g to %g", layer, differ, low, high)
+		}
+		tie = tie || differ > 0
+	}
+	return tie, nil
+}
+
+func symmetricDifference(a, b []int) []int {
+	var only []int
+	for _, x := range a {
+		if _, ok := slices.BinarySearch(b, x); !ok {
+			only = append(only, x)
+		}
+	}
+	for _, x := range b {
+		if _, ok := slices.BinarySearch(a, x); !ok {
+			only = append(only, x)
+		}
+	}
+	return only
+}
+
+// report prints one line per press.
+func report(t *testing.T, results map[string]*tally) {
+	t.Helper()
+	var labels []string
+	for l := range results {
+		labels = append(labels, l)
+	}
+	sort.Strings(labels)
+	var all tally
+	var unbuilt []string
+	for _, l := range labels {
+		r := results[l]
+		all.cases, all.wrong, all.ties, all.worst = all.cases+r.cases-r.unbuilt-r.passedOver, all.wrong+r.wrong, all.ties+r.ties, max(all.worst, r.worst)
+		if r.unbuilt == r.cases {
+			unbuilt = append(unbuilt, l)
+			continue
+		}
+		name := l
+		if name == "" {
+			name = "none"
+		}
+		t.Logf("%-32s %3d cases, %d mismatches, %d ties excused, %d of %d tokens, largest logit difference %.1e", name, r.cases-r.unbuilt-r.passedOver, r.wrong, r.ties, r.tokens, r.compared, r.worst)
+	}
+	t.Logf("%d cases, %d mismatches, %d ties excused, largest logit difference %.1e; %d presses of the reference are not built: %v", all.cases, all.wrong, all.ties, all.worst, len(unbuilt), unbuilt)
+}
+
