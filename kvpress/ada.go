@@ -1,10 +1,5 @@
 package kvpress
 
-import (
-	"fmt"
-	"slices"
-)
-
 // AdaKV lets the KV heads of a layer share one budget: heads that concentrate keep fewer pairs, heads that look
 // everywhere keep more, and none falls below a floor. Really ragged: the memory of what goes is freed.
 // Feng et al., arXiv 2407.11550.
@@ -34,13 +29,10 @@ func (p AdaKV) Plan(l *Layer) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	if err := p.Budget.Check(); err != nil {
-		return Plan{}, err
+	if done, plan, err := p.Budget.settled(l); done {
+		return plan, err
 	}
-	if p.Budget.KeepsAll(l) {
-		return KeepAll(l), nil
-	}
-	s, err := score(p.Scorer, l, p.Budget.RatioOf(l))
+	s, force, err := score(p.Scorer, l, p.Budget.RatioOf(l))
 	if err != nil {
 		return Plan{}, err
 	}
@@ -49,55 +41,7 @@ func (p AdaKV) Plan(l *Layer) (Plan, error) {
 	for h, n := range l.Lens {
 		keep := p.Budget.Keep(l, n)
 		total += keep
-		sure[h] = best(s.Values.Row(h)[:n], s.Force, int(float64(keep)*floor))
+		sure[h] = best(s.Values.Row(h)[:n], force[h], int(float64(keep)*floor))
 	}
-	return Plan{Keep: bestOfLayer(l, s, sure, total), Scores: s.Values, Force: s.Force}, nil
-}
-
-// bestOfLayer keeps total pairs of the layer: the sure ones of each head first, then forced ones, then by score over
-// all heads. Among equals the one with the higher head and position stays, as in the Python original, which evicts
-// the lower index first.
-func bestOfLayer(l *Layer, s Scores, sure [][]int, total int) [][]int {
-	var keys []uint64
-	for h, n := range l.Lens {
-		tier := make([]int, n)
-		for _, f := range s.Force {
-			if f < n {
-				tier[f] = forced
-			}
-		}
-		for _, i := range sure[h] {
-			tier[i] = safe
-		}
-		for i, v := range s.Values.Row(h)[:n] {
-			if tier[i] != plain {
-				v = 0 // protected pairs of one tier are equals
-			}
-			keys = append(keys, rank(tier[i], v, indexMask-(h*l.Len+i)))
-		}
-	}
-	slices.Sort(keys)
-	keep := make([][]int, l.KVHeads)
-	for _, k := range keys[:min(total, len(keys))] {
-		flat := indexMask - int(k&indexMask)
-		h := flat / l.Len
-		keep[h] = append(keep[h], flat%l.Len)
-	}
-	for h := range keep {
-		slices.Sort(keep[h])
-	}
-	return keep
-}
-
-// share reads a parameter from 0 to 1 whose zero value means a default and whose negative values mean 0.
-func share(name string, v, otherwise float64) (float64, error) {
-	switch {
-	case v == 0:
-		return otherwise, nil
-	case v < 0:
-		return 0, nil
-	case v > 1 || v != v:
-		return 0, fmt.Errorf("%w: %s is %v: it is a share, from 0 to 1", ErrBadParameter, name, v)
-	}
-	return v, nil
+	return Plan{Keep: bestOfAll(s.Values, l.Lens, force, sure, total), Scores: s.Values, Force: s.Force}, nil
 }

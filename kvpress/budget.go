@@ -101,15 +101,50 @@ func (b Budget) Keep(l *Layer, n int) int {
 	return KeepCount(n, b.Removed)
 }
 
-// RatioOf is the fraction that the budget removes from a layer like l.
+// keep is the number of n pairs that may stay before it is truncated to a whole one.
+func (b Budget) keep(l *Layer, n int) float64 {
+	if b.PerHead > 0 || b.Total > 0 {
+		return float64(b.Keep(l, n))
+	}
+	return float64(n) * (1 - b.Removed)
+}
+
+// keepOfLayer is the number of pairs that all heads of a layer may keep together, truncated once.
+func (b Budget) keepOfLayer(l *Layer) int {
+	if !l.Ragged() {
+		return int(b.keep(l, l.Len) * float64(l.KVHeads))
+	}
+	total := 0.0
+	for _, n := range l.Lens {
+		total += b.keep(l, n)
+	}
+	return int(total)
+}
+
+// settled reports a budget that leaves nothing to decide: one that makes no sense, or that keeps everything.
+func (b Budget) settled(l *Layer) (bool, Plan, error) {
+	if err := b.Check(); err != nil {
+		return true, Plan{}, l.at("", err)
+	}
+	if b.KeepsAll(l) {
+		return true, KeepAll(l), nil
+	}
+	return false, Plan{}, nil
+}
+
+// RatioOf is the fraction that the budget removes from a layer like l: KeepCount of it gives back the count.
 func (b Budget) RatioOf(l *Layer) float64 {
 	if b.PerHead == 0 && b.Total == 0 {
 		return b.Removed
 	}
-	if l.Len == 0 {
+	keep := b.Keep(l, l.Len)
+	switch keep {
+	case l.Len:
 		return 0
+	case 0:
+		return 1
 	}
-	return 1 - float64(b.Keep(l, l.Len))/float64(l.Len)
+	return 1 - (float64(keep)+0.5)/float64(l.Len) // the half survives rounding
 }
 
 // KeepsAll reports whether the budget leaves a layer like l as it is.

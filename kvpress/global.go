@@ -3,6 +3,8 @@ package kvpress
 import (
 	"fmt"
 	"slices"
+
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
 // GlobalPress lets all layers and KV heads of a model share one budget: the pairs with the best scores of the whole
@@ -33,13 +35,10 @@ func (p GlobalPress) Plan(l *Layer) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	if err := p.Budget.Check(); err != nil {
-		return Plan{}, err
+	if done, plan, err := p.Budget.settled(l); done {
+		return plan, err
 	}
-	if p.Budget.KeepsAll(l) {
-		return KeepAll(l), nil
-	}
-	s, err := score(p.Scorer, l, p.Budget.RatioOf(l))
+	s, force, err := score(p.Scorer, l, p.Budget.RatioOf(l))
 	if err != nil {
 		return Plan{}, err
 	}
@@ -49,36 +48,51 @@ func (p GlobalPress) Plan(l *Layer) (Plan, error) {
 	for h, n := range l.Lens {
 		keep := p.Budget.Keep(l, n)
 		total += keep
-		sure[h] = best(s.Values.Row(h)[:n], s.Force, int(float64(keep)*floor))
+		sure[h] = best(s.Values.Row(h)[:n], force[h], int(float64(keep)*floor))
 	}
-	lens := slices.Clone(l.Lens)
-	return Plan{Keep: sure, Scores: s.Values, Force: s.Force, Wait: func(plans []Plan) error { return settleGlobal(plans, lens, total) }}, nil
+	plan := Plan{Keep: sure, Scores: s.Values, Force: s.Force, pot: &pot{lens: slices.Clone(l.Lens), force: force, share: total}}
+	plan.Wait = func(plans []Plan) error {
+		total := 0
+		for _, p := range plans {
+			total += p.pot.share
+		}
+		return settle(plans, total)
+	}
+	return plan, nil
 }
 
-// settleGlobal gives every layer the same share, puts it into one pot, and keeps the best of all layers.
-func settleGlobal(plans []Plan, lens []int, perLayer int) error {
-	// One long row of heads: layer by layer, head by head.
-	all := &Layer{KVHeads: len(plans) * len(lens)}
-	for range plans {
-		all.Lens = append(all.Lens, lens...)
-	}
-	all.Len = slices.Max(lens)
-	if len(plans)*len(lens)*all.Len > indexMask {
-		return fmt.Errorf("global budget: %d layers of %d heads with %d pairs are more than can be ranked at once", len(plans), len(lens), all.Len)
-	}
-	var s Scores
-	var sure [][]int
-	s.Values.Cols = all.Len
+// A pot is what a plan puts in while it waits for the other layers.
+type pot struct {
+	lens  []int   // pairs of each head
+	force [][]int // places that must stay, per head
+	share int     // what the layer brings to the common budget
+}
+
+// settle keeps the best total pairs of all layers: what Keep lists for sure, forced places, then by score.
+func settle(plans []Plan, total int) error {
+	var lens []int
+	var force, sure [][]int
+	longest := 0
 	for _, p := range plans {
-		s.Values.Rows += p.Scores.Rows
-		s.Values.Data = append(s.Values.Data, p.Scores.Data...)
-		sure = append(sure, p.Keep...)
-		s.Force = p.Force // the same rule gives the same places in every layer
+		lens, force, sure = append(lens, p.pot.lens...), append(force, p.pot.force...), append(sure, p.Keep...)
+		longest = max(longest, p.Scores.Cols)
 	}
-	keep := bestOfLayer(all, s, sure, perLayer*len(plans))
+	if len(lens)*longest > indexMask {
+		return fmt.Errorf("%d heads of %d pairs are more than can be ranked together: use a budget per layer, such as adakv", len(lens), longest)
+	}
+	values := tensor.New(len(lens), longest)
+	row := 0
+	for _, p := range plans {
+		for h := range p.Scores.Rows {
+			copy(values.Row(row), p.Scores.Row(h))
+			row++
+		}
+	}
+	keep := bestOfAll(values, lens, force, sure, total)
 	for i := range plans {
-		plans[i].Keep = keep[i*len(lens) : (i+1)*len(lens)]
-		plans[i].Wait = nil
+		n := len(plans[i].pot.lens)
+		plans[i].Keep, keep = keep[:n], keep[n:]
+		plans[i].Wait, plans[i].pot = nil, nil
 	}
 	return nil
 }

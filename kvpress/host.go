@@ -84,9 +84,9 @@ func (s *Host) ValueNorms() (tensor.Mat, error) { return s.norms(s.V), nil }
 
 func (s *Host) norms(x []tensor.Mat) tensor.Mat {
 	m := tensor.New(len(x), s.longest())
-	for h, rows := range x {
-		for i := 0; i < rows.Rows; i++ {
-			m.Row(h)[i] = tensor.Norm(rows.Row(i))
+	for h, vectors := range x {
+		for i := range vectors.Rows {
+			m.Row(h)[i] = tensor.Norm(vectors.Row(i))
 		}
 	}
 	return m
@@ -98,36 +98,61 @@ func (s *Host) OutputNorms(p int) (tensor.Mat, error) {
 		return tensor.Mat{}, missing("output projection", "a model (this layer was made from plain matrices)")
 	}
 	m := tensor.New(s.heads(), s.longest())
-	errs := make([]error, s.heads())
-	tensor.Parallel(s.heads(), func(head int) {
+	err := eachHead(s.heads(), func(head int) error {
 		w, err := s.Output(head)
-		if err != nil {
-			errs[head] = err
-			return
-		}
-		v := s.V[head/s.Group]
-		row := tensor.New(1, w.Rows)
-		for i := 0; i < v.Rows; i++ {
-			tensor.MulT(row, tensor.Mat{Rows: 1, Cols: s.Dim, Data: v.Row(i)}, w)
-			if p == 2 {
-				m.Row(head)[i] = tensor.Norm(row.Data)
-				continue
-			}
-			for _, x := range row.Data {
-				m.Row(head)[i] += float32(math.Abs(float64(x)))
-			}
-		}
-	})
-	return m, firstError(errs)
-}
-
-func firstError(errs []error) error {
-	for _, err := range errs {
 		if err != nil {
 			return err
 		}
+		v := s.V[head/s.Group]
+		if p == 2 {
+			gramNorms(m.Row(head), v, w)
+			return nil
+		}
+		for from := 0; from < v.Rows; from += rowBlock {
+			n := min(rowBlock, v.Rows-from)
+			out := tensor.New(n, w.Rows)
+			tensor.MulT(out, rows(v, from, from+n), w)
+			for i := range n {
+				m.Row(head)[from+i] = absSum(out.Row(i))
+			}
+		}
+		return nil
+	})
+	return m, err
+}
+
+// gramNorms writes the L2 norm of w·v for every row v, as sqrt(vᵀ·(wᵀ·w)·v): wᵀ·w is far smaller than w.
+func gramNorms(dst []float32, v, w tensor.Mat) {
+	columns, gram := transposed(w), tensor.New(w.Cols, w.Cols)
+	tensor.MulT(gram, columns, columns)
+	out := tensor.New(v.Rows, v.Cols)
+	tensor.MulT(out, v, gram)
+	for i := range v.Rows {
+		dst[i] = float32(math.Sqrt(math.Max(0, float64(tensor.Dot(out.Row(i), v.Row(i))))))
 	}
-	return nil
+}
+
+func absSum(x []float32) float32 {
+	var sum float32
+	for _, v := range x {
+		sum += max(v, -v)
+	}
+	return sum
+}
+
+// rows is the part of m from row from up to, not including, to; it shares the numbers.
+func rows(m tensor.Mat, from, to int) tensor.Mat {
+	return tensor.Mat{Rows: to - from, Cols: m.Cols, Data: m.Data[from*m.Cols : to*m.Cols]}
+}
+
+func transposed(m tensor.Mat) tensor.Mat {
+	t := tensor.New(m.Cols, m.Rows)
+	for i := range m.Rows {
+		for j, v := range m.Row(i) {
+			t.Data[j*m.Rows+i] = v
+		}
+	}
+	return t
 }
 
 // Attention returns the weighted sum of the last queries' attention.
@@ -169,8 +194,8 @@ func ones(n int) []float32 {
 	return w
 }
 
-// queryBlock is the number of queries whose attention rows are held at a time.
-const queryBlock = 64
+// rowBlock is the number of rows that a large product holds at a time.
+const rowBlock = 64
 
 // attention runs the last queries over all pairs and folds each softmax row into the head's result.
 func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []float32, w float32)) (tensor.Mat, error) {
@@ -178,35 +203,27 @@ func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []fl
 		return tensor.Mat{}, fmt.Errorf("%w: %d row weights for %d queries", ErrBadParameter, len(rowWeights), last)
 	}
 	out := tensor.New(s.heads(), s.longest())
-	errs := make([]error, s.heads())
-	tensor.Parallel(s.heads(), func(head int) {
-		q, err := s.rotatedQueries(head, last)
+	err := eachHead(s.heads(), func(head int) error {
+		q, err := s.QueriesAfterRope(head, last)
 		if err != nil {
-			errs[head] = err
-			return
+			return err
 		}
 		keys, dst := s.K[head/s.Group], out.Row(head)
-		for from := 0; from < last; from += queryBlock {
-			n := min(queryBlock, last-from)
+		for from := 0; from < last; from += rowBlock {
+			n := min(rowBlock, last-from)
 			seen := s.visible(head/s.Group, s.position(s.Tokens-last+from+n-1))
-			rows := tensor.New(n, seen)
-			tensor.MulT(rows, tensor.Mat{Rows: n, Cols: s.Dim, Data: q.Data[from*s.Dim : (from+n)*s.Dim]}, tensor.Mat{Rows: seen, Cols: s.Dim, Data: keys.Data[:seen*s.Dim]})
-			for i := 0; i < n; i++ {
-				row := rows.Row(i)[:s.visible(head/s.Group, s.position(s.Tokens-last+from+i))]
-				tensor.Scale(row, s.scale())
+			weights := tensor.New(n, seen)
+			tensor.MulT(weights, rows(q, from, from+n), rows(keys, 0, seen))
+			for i := range n {
+				row := weights.Row(i)[:s.visible(head/s.Group, s.position(s.Tokens-last+from+i))]
+				tensor.Scale(row, s.Scaling())
 				tensor.Softmax(row)
 				fold(dst, row, rowWeights[from+i])
 			}
 		}
+		return nil
 	})
-	return out, firstError(errs)
-}
-
-func (s *Host) scale() float32 {
-	if s.Scale != 0 {
-		return s.Scale
-	}
-	return float32(1 / math.Sqrt(float64(s.Dim)))
+	return out, err
 }
 
 // position is the position of known token i.
@@ -226,7 +243,8 @@ func (s *Host) visible(h, position int) int {
 	return sort.SearchInts(s.At[h][:n], position+1)
 }
 
-func (s *Host) rotatedQueries(head, last int) (tensor.Mat, error) {
+// QueriesAfterRope returns rotated queries; without a rotation they stay as they are.
+func (s *Host) QueriesAfterRope(head, last int) (tensor.Mat, error) {
 	q, err := s.Queries(head, last)
 	if err != nil || s.Rope == nil {
 		return q, err
@@ -247,17 +265,16 @@ func (s *Host) QueryMoments(skip int) (tensor.Mat, []tensor.Mat, error) {
 	}
 	mean := tensor.New(s.heads(), s.Dim)
 	cov := make([]tensor.Mat, s.heads())
-	errs := make([]error, s.heads())
-	tensor.Parallel(s.heads(), func(head int) {
+	err := eachHead(s.heads(), func(head int) error {
 		q, err := s.Queries(head, s.Tokens-skip)
 		if err != nil {
-			errs[head] = err
-			return
+			return err
 		}
 		cov[head] = tensor.New(s.Dim, s.Dim)
 		Moments(mean.Row(head), cov[head], q)
+		return nil
 	})
-	return mean, cov, firstError(errs)
+	return mean, cov, err
 }
 
 // Moments writes mean (Dim) and biased covariance (Dim, Dim) of the rows of x, which it centres in place.
@@ -265,45 +282,28 @@ func Moments(mean []float32, cov tensor.Mat, x tensor.Mat) {
 	for i := 0; i < x.Rows; i++ {
 		tensor.AddScaled(mean, 1/float32(x.Rows), x.Row(i))
 	}
-	columns := tensor.New(x.Cols, x.Rows)
-	for i := 0; i < x.Rows; i++ {
+	for i := range x.Rows {
 		tensor.AddScaled(x.Row(i), -1, mean)
-		for j, v := range x.Row(i) {
-			columns.Data[j*x.Rows+i] = v
-		}
 	}
+	columns := transposed(x)
 	tensor.MulT(cov, columns, columns)
 	tensor.Scale(cov.Data, 1/float32(x.Rows))
 }
 
-// MeanRope returns the mean rotation matrix.
-func (s *Host) MeanRope(from, n int) (tensor.Mat, error) {
-	m := tensor.New(s.Dim, s.Dim)
+// Rotation returns the rotary embedding, if there is a model.
+func (s *Host) Rotation(length int) (tensor.Rope, error) {
 	if s.Rope == nil {
-		return m, missing("rotations", "a model (this layer was made from plain matrices)")
+		return tensor.Rope{}, missing("rotations", "a model (this layer was made from plain matrices)")
 	}
-	rope := s.Rope(from + n)
-	half := len(rope.Freq)
-	cos, sin := make([]float32, half), make([]float32, half)
-	sumCos, sumSin := make([]float64, half), make([]float64, half)
-	for p := from; p < from+n; p++ {
-		rope.Table(cos, sin, p)
-		for i := range cos {
-			sumCos[i] += float64(cos[i])
-			sumSin[i] += float64(sin[i])
-		}
+	return s.Rope(length), nil
+}
+
+// Scaling is the factor on q·k.
+func (s *Host) Scaling() float32 {
+	if s.Scale != 0 {
+		return s.Scale
 	}
-	for i := range m.Rows {
-		m.Set(i, i, 1) // channels past the rotated ones stay
-	}
-	for i := range half {
-		c, w := float32(sumCos[i]/float64(n)), float32(sumSin[i]/float64(n))
-		m.Set(i, i, c)
-		m.Set(i, i+half, -w)
-		m.Set(i+half, i+half, c)
-		m.Set(i+half, i, w)
-	}
-	return m, nil
+	return float32(1 / math.Sqrt(float64(s.Dim)))
 }
 
 // KeysBeforeRope returns keys before RoPE for all tokens.

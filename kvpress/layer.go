@@ -19,6 +19,7 @@ type Layer struct {
 	Len       int     // pairs of the longest KV head
 	Lens      []int   // pairs of each KV head; they differ in a ragged layer
 	Tokens    int     // tokens whose hidden states the layer can show; in a prefill, all of them
+	Next      int     // position of the token that follows; 0 means Tokens
 	PairBytes int     // bytes of one key-value pair of one head
 	Ratio     float64 // fraction that the budget rule is about to remove; 0 when nobody said
 
@@ -44,8 +45,10 @@ type Source interface {
 	AttentionMax(last int, rowWeights []float32) (tensor.Mat, error)      // (Heads, Len) largest weighted attention of the last queries
 	AttentionSums() (tensor.Mat, error)                                   // (Heads, Len) attention every pair got from all queries
 	QueryMoments(skip int) (mean tensor.Mat, cov []tensor.Mat, err error) // (Heads, Dim) and Heads times (Dim, Dim)
-	MeanRope(from, n int) (tensor.Mat, error)                             // (Dim, Dim) mean rotation of positions from .. from+n-1
+	QueriesAfterRope(head, last int) (tensor.Mat, error)                  // (last, Dim) of a query head, rotated to their positions
 	KeysBeforeRope(head int) (tensor.Mat, error)                          // (Tokens, Dim)
+	Rotation(length int) (tensor.Rope, error)                             // the rotary embedding for a sequence of that length
+	Scaling() float32                                                     // factor on q·k, usually 1/sqrt(Dim)
 }
 
 // NewLayer makes a layer of the given sizes over a source of numbers. Lens may be nil: every head then has Len pairs.
@@ -57,12 +60,27 @@ func NewLayer(sizes Layer, s Source) *Layer {
 			l.Lens[h] = l.Len
 		}
 	}
+	if l.Next == 0 {
+		l.Next = l.Tokens
+	}
 	l.source = s
 	return &l
 }
 
 // Group is the number of query heads that share one KV head.
 func (l *Layer) Group() int { return l.Heads / l.KVHeads }
+
+// eachHead runs f for every head at once and returns the first error.
+func eachHead(heads int, f func(head int) error) error {
+	errs := make([]error, heads)
+	tensor.Parallel(heads, func(head int) { errs[head] = f(head) })
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Ragged reports whether the KV heads hold different numbers of pairs.
 func (l *Layer) Ragged() bool {
@@ -74,24 +92,39 @@ func (l *Layer) Ragged() bool {
 	return false
 }
 
-// at wraps an error once with the place.
-func (l *Layer) at(err error) error {
+// A placeError is an error with its layer in front.
+type placeError struct {
+	layer int
+	err   error
+}
+
+func (e *placeError) Error() string { return fmt.Sprintf("layer %d: %v", e.layer, e.err) }
+func (e *placeError) Unwrap() error { return e.err }
+
+// at puts the place in front of an error; name, if any, comes after the layer, which is said once.
+func (l *Layer) at(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("layer %d: %w", l.Index, err)
+	if placed, ok := err.(*placeError); ok {
+		err = placed.err
+	}
+	if name != "" {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return &placeError{l.Index, err}
 }
 
 func (l *Layer) checkHead(h, heads int, kind string) error {
 	if h < 0 || h >= heads {
-		return fmt.Errorf("layer %d: there is no %s head %d: heads run from 0 to %d", l.Index, kind, h, heads-1)
+		return l.at("", fmt.Errorf("there is no %s head %d: heads run from 0 to %d", kind, h, heads-1))
 	}
 	return nil
 }
 
 func (l *Layer) checkLast(last int) error {
 	if last < 1 || last > l.Tokens {
-		return fmt.Errorf("layer %d: the last %d queries were asked for, the layer knows %d tokens: ask for 1 to %d", l.Index, last, l.Tokens, l.Tokens)
+		return l.at("", fmt.Errorf("the last %d queries were asked for, the layer knows %d tokens: ask for 1 to %d", last, l.Tokens, l.Tokens))
 	}
 	return nil
 }
@@ -102,7 +135,7 @@ func (l *Layer) Keys(h int) (tensor.Mat, error) {
 		return tensor.Mat{}, err
 	}
 	m, err := l.source.Keys(h)
-	return m, l.at(err)
+	return m, l.at("", err)
 }
 
 // Values returns the values of KV head h, (Lens[h], Dim).
@@ -111,7 +144,7 @@ func (l *Layer) Values(h int) (tensor.Mat, error) {
 		return tensor.Mat{}, err
 	}
 	m, err := l.source.Values(h)
-	return m, l.at(err)
+	return m, l.at("", err)
 }
 
 // Positions returns the token position of each pair of KV head h, ascending.
@@ -120,13 +153,13 @@ func (l *Layer) Positions(h int) ([]int, error) {
 		return nil, err
 	}
 	p, err := l.source.Positions(h)
-	return p, l.at(err)
+	return p, l.at("", err)
 }
 
 // Hidden returns the hidden states that entered the attention block, after its norm, (Tokens, Width).
 func (l *Layer) Hidden() (tensor.Mat, error) {
 	m, err := l.source.Hidden()
-	return m, l.at(err)
+	return m, l.at("", err)
 }
 
 // Queries returns the last queries of a query head before RoPE, (last, Dim).
@@ -138,29 +171,29 @@ func (l *Layer) Queries(head, last int) (tensor.Mat, error) {
 		return tensor.Mat{}, err
 	}
 	m, err := l.source.Queries(head, last)
-	return m, l.at(err)
+	return m, l.at("", err)
 }
 
 // KeyNorms returns the L2 norm of every key, (KVHeads, Len).
 func (l *Layer) KeyNorms() (tensor.Mat, error) {
 	m, err := l.source.KeyNorms()
-	return m, l.at(err)
+	return m, l.at("", err)
 }
 
 // ValueNorms returns the L2 norm of every value, (KVHeads, Len).
 func (l *Layer) ValueNorms() (tensor.Mat, error) {
 	m, err := l.source.ValueNorms()
-	return m, l.at(err)
+	return m, l.at("", err)
 }
 
 // OutputNorms returns, for each query head, the p-norm (p is 1 or 2) of each value after the head's block of the
 // output projection, (Heads, Len): what a pair can add to the layer's output.
 func (l *Layer) OutputNorms(p int) (tensor.Mat, error) {
 	if p != 1 && p != 2 {
-		return tensor.Mat{}, fmt.Errorf("layer %d: output norm %d: p is 1 or 2", l.Index, p)
+		return tensor.Mat{}, l.at("", fmt.Errorf("output norm %d: p is 1 or 2", p))
 	}
 	m, err := l.source.OutputNorms(p)
-	return m, l.at(err)
+	return m, l.at("", err)
 }
 
 // Attention returns, per query head, the attention that the last queries pay to each pair: the sum over the queries
@@ -171,7 +204,7 @@ func (l *Layer) Attention(last int, rowWeights []float32) (tensor.Mat, error) {
 		return tensor.Mat{}, err
 	}
 	m, err := l.source.Attention(last, rowWeights)
-	return m, l.at(err)
+	return m, l.at("", err)
 }
 
 // AttentionMax is Attention with the largest weighted entry instead of the sum; nil weights count 1 each.
@@ -180,32 +213,78 @@ func (l *Layer) AttentionMax(last int, rowWeights []float32) (tensor.Mat, error)
 		return tensor.Mat{}, err
 	}
 	m, err := l.source.AttentionMax(last, rowWeights)
-	return m, l.at(err)
+	return m, l.at("", err)
 }
 
 // AttentionSums returns the attention that every pair got from all queries of the prefill, (Heads, Len).
 func (l *Layer) AttentionSums() (tensor.Mat, error) {
 	m, err := l.source.AttentionSums()
-	return m, l.at(err)
+	return m, l.at("", err)
 }
 
 // QueryMoments returns mean (Heads, Dim) and biased covariance (Heads times (Dim, Dim)) of the queries before RoPE,
 // leaving out the first skip tokens.
 func (l *Layer) QueryMoments(skip int) (tensor.Mat, []tensor.Mat, error) {
 	if skip < 0 || skip >= l.Tokens {
-		return tensor.Mat{}, nil, fmt.Errorf("layer %d: query moments without the first %d of %d tokens: skip fewer or use a longer context", l.Index, skip, l.Tokens)
+		return tensor.Mat{}, nil, l.at("", fmt.Errorf("query moments without the first %d of %d tokens: skip fewer or use a longer context", skip, l.Tokens))
 	}
 	mean, cov, err := l.source.QueryMoments(skip)
-	return mean, cov, l.at(err)
+	return mean, cov, l.at("", err)
 }
 
-// MeanRope returns the mean of the rotation matrices of positions from .. from+n-1, (Dim, Dim).
+// QueriesAfterRope returns the last queries of a query head, each rotated to its position, (last, Dim).
+func (l *Layer) QueriesAfterRope(head, last int) (tensor.Mat, error) {
+	if err := l.checkHead(head, l.Heads, "query"); err != nil {
+		return tensor.Mat{}, err
+	}
+	if err := l.checkLast(last); err != nil {
+		return tensor.Mat{}, err
+	}
+	m, err := l.source.QueriesAfterRope(head, last)
+	return m, l.at("", err)
+}
+
+// Rotation returns the rotary embedding that the model uses for a sequence of the given length.
+func (l *Layer) Rotation(length int) (tensor.Rope, error) {
+	r, err := l.source.Rotation(length)
+	return r, l.at("", err)
+}
+
+// Scaling is the factor that the model puts on q·k, usually 1/sqrt(Dim).
+func (l *Layer) Scaling() float32 { return l.source.Scaling() }
+
+// MeanRope returns the mean of the rotation matrices of positions from .. from+n-1, (Dim, Dim): what rotation does
+// to a query that may stand at any of these places.
 func (l *Layer) MeanRope(from, n int) (tensor.Mat, error) {
 	if from < 0 || n < 1 {
-		return tensor.Mat{}, fmt.Errorf("layer %d: mean rotation of %d positions from %d: take at least one", l.Index, n, from)
+		return tensor.Mat{}, l.at("", fmt.Errorf("mean rotation of %d positions from %d: take at least one", n, from))
 	}
-	m, err := l.source.MeanRope(from, n)
-	return m, l.at(err)
+	rope, err := l.Rotation(from + n)
+	if err != nil {
+		return tensor.Mat{}, err
+	}
+	half := len(rope.Freq)
+	cos, sin := make([]float32, half), make([]float32, half)
+	sumCos, sumSin := make([]float64, half), make([]float64, half)
+	for p := from; p < from+n; p++ {
+		rope.Table(cos, sin, p)
+		for i := range cos {
+			sumCos[i] += float64(cos[i])
+			sumSin[i] += float64(sin[i])
+		}
+	}
+	m := tensor.New(l.Dim, l.Dim)
+	for i := range m.Rows {
+		m.Set(i, i, 1) // channels past the rotated ones stay
+	}
+	for i := range half {
+		c, s := float32(sumCos[i]/float64(n)), float32(sumSin[i]/float64(n))
+		m.Set(i, i, c)
+		m.Set(i, i+half, -s)
+		m.Set(i+half, i+half, c)
+		m.Set(i+half, i, s)
+	}
+	return m, nil
 }
 
 // KeysBeforeRope returns the keys of KV head h before RoPE for all tokens, (Tokens, Dim).
@@ -214,7 +293,7 @@ func (l *Layer) KeysBeforeRope(h int) (tensor.Mat, error) {
 		return tensor.Mat{}, err
 	}
 	m, err := l.source.KeysBeforeRope(h)
-	return m, l.at(err)
+	return m, l.at("", err)
 }
 
 // Uniform returns random numbers in [0, 1), the same for the same seed and layer.
@@ -232,7 +311,7 @@ func (l *Layer) draw(rows, cols int, seed uint64, next func(*rand.Rand) float32)
 		m := l.Draws[0]
 		l.Draws = l.Draws[1:]
 		if m.Rows != rows || m.Cols != cols {
-			return tensor.Mat{}, fmt.Errorf("layer %d: fed random numbers are (%d, %d), the press draws (%d, %d)", l.Index, m.Rows, m.Cols, rows, cols)
+			return tensor.Mat{}, l.at("", fmt.Errorf("fed random numbers are (%d, %d), the press draws (%d, %d)", m.Rows, m.Cols, rows, cols))
 		}
 		return m, nil
 	}

@@ -1,7 +1,6 @@
 package kvpress
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -32,21 +31,18 @@ func rank(tier int, score float32, index int) uint64 {
 
 const indexMask = 1<<30 - 1
 
-// best returns the n positions of one head that stay longest, ascending: forced ones first, then by score, the lower
-// position first among equals.
+// best returns the n places of one head that stay longest, ascending: forced places first, then by score, the lower
+// place first among equals.
 func best(scores []float32, force []int, n int) []int {
 	keys := make([]uint64, len(scores))
 	for i, s := range scores {
 		keys[i] = rank(plain, s, i)
 	}
 	for _, f := range force {
-		if f < len(scores) {
-			keys[f] = rank(forced, scores[f], f)
-		}
+		keys[f] = rank(forced, scores[f], f)
 	}
 	slices.Sort(keys)
-	n = min(n, len(keys))
-	keep := make([]int, n)
+	keep := make([]int, min(n, len(keys)))
 	for i := range keep {
 		keep[i] = int(keys[i] & indexMask)
 	}
@@ -54,42 +50,35 @@ func best(scores []float32, force []int, n int) []int {
 	return keep
 }
 
-// check reports scores that do not fit the layer or are not numbers.
-func (s Scores) check(l *Layer, name string) error {
-	if s.Values.Rows != l.KVHeads || s.Values.Cols != l.Len {
-		return fmt.Errorf("layer %d: %s: scores are (%d, %d), the layer has %d KV heads of %d pairs: return one number for each", l.Index, name, s.Values.Rows, s.Values.Cols, l.KVHeads, l.Len)
-	}
-	for _, f := range s.Force {
-		if f < 0 || f >= l.Len {
-			return fmt.Errorf("layer %d: %s: position %d is to stay, the layer has %d", l.Index, name, f, l.Len)
+// bestOfAll keeps total pairs of several heads together: the sure places of each head first, then forced ones, then
+// by score over all heads. Row h of values counts up to lens[h]. Among equals the one with the higher head and place
+// stays, as in the Python original, which evicts the lower index first.
+func bestOfAll(values tensor.Mat, lens []int, force, sure [][]int, total int) [][]int {
+	var keys []uint64
+	for h, n := range lens {
+		tier := make([]int, n)
+		for _, i := range force[h] {
+			tier[i] = forced
 		}
-	}
-	for h, n := range l.Lens {
-		for i, v := range s.Values.Row(h)[:n] {
-			if v != v {
-				return fmt.Errorf("layer %d: %s: the score of KV head %d, position %d is not a number: the keys, values or weights of the layer hold NaN or infinity", l.Index, name, h, i)
+		for _, i := range sure[h] {
+			tier[i] = safe
+		}
+		for i, v := range values.Row(h)[:n] {
+			if tier[i] != plain {
+				v = 0 // protected pairs of one tier are equals
 			}
+			keys = append(keys, rank(tier[i], v, indexMask-(h*values.Cols+i)))
 		}
 	}
-	return nil
-}
-
-// score asks a scorer for the scores of a layer of which the fraction ratio will go, and checks them.
-func score(s Scorer, l *Layer, ratio float64) (Scores, error) {
-	view := *l
-	view.Ratio = ratio
-	scores, err := s.Score(&view)
-	if err != nil {
-		return Scores{}, fmt.Errorf("%s: %w", s.Name(), err)
+	slices.Sort(keys)
+	keep := make([][]int, len(lens))
+	for _, k := range keys[:min(total, len(keys))] {
+		flat := indexMask - int(k&indexMask)
+		h := flat / values.Cols
+		keep[h] = append(keep[h], flat%values.Cols)
 	}
-	return scores, scores.check(l, s.Name())
-}
-
-// sentinel is one more than the largest score: what the Python original writes at places that must stay.
-func sentinel(m tensor.Mat) float32 {
-	top := float32(math.Inf(-1))
-	for _, v := range m.Data {
-		top = max(top, v)
+	for h := range keep {
+		slices.Sort(keep[h])
 	}
-	return top + 1
+	return keep
 }

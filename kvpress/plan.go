@@ -1,7 +1,9 @@
 package kvpress
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
@@ -12,12 +14,28 @@ type Plan struct {
 	Keep [][]int
 	// Scores is what the press thought of every pair, (KVHeads, Len); empty when it has no scores.
 	Scores tensor.Mat
-	// Force lists the positions that were kept whatever their score.
+	// Force lists the token positions that every head kept whatever their score.
 	Force []int
+	// Channels, when not nil, lists per KV head the key channels that stay, ascending. The kept keys are stored
+	// without the other channels, and a query meets them with the same channels only, as if the missing ones were 0.
+	// Values, and keys appended later, stay whole.
+	Channels [][]int
+	// Merge, when not nil, lists per KV head what evicted values leave behind in kept ones: first all merges are
+	// added up, v_To = (v_To + sum of Weight v_From) / (1 + sum of Weight), from the values before any merge; then
+	// the pairs that Keep does not list go. Keys do not change.
+	Merge [][]Merge
 	// Rerotate renumbers the kept keys 0, 1, 2, ... and rotates them to their new places.
 	Rerotate bool
 	// Wait, when not nil, settles Keep once every layer has a plan: it is called one time with all plans, in order.
 	Wait func(plans []Plan) error
+
+	pot *pot // of a plan that waits
+}
+
+// A Merge adds the value of an evicted pair to that of a kept one; both are places in the head before eviction.
+type Merge struct {
+	From, To int
+	Weight   float32
 }
 
 // KeepAll is the plan that leaves the layer as it is.
@@ -43,7 +61,7 @@ func (p Plan) Kept() int {
 
 // String says how many pairs each head keeps.
 func (p Plan) String() string {
-	if p.Wait != nil && p.Keep == nil {
+	if p.Wait != nil {
 		return "plan: waits for the scores of all layers"
 	}
 	s := fmt.Sprintf("plan: %d pairs stay, per head", p.Kept())
@@ -53,22 +71,64 @@ func (p Plan) String() string {
 	return s
 }
 
-// Check reports a plan that does not fit the layer: heads missing, positions out of range or out of order.
-func (p Plan) Check(l *Layer) error {
+// Check reports a plan that does not fit the layer: heads missing, places or channels out of range or out of order.
+func (p Plan) Check(l *Layer) error { return l.at("", p.check(l)) }
+
+func (p Plan) check(l *Layer) error {
 	if len(p.Keep) != l.KVHeads {
-		return fmt.Errorf("layer %d: the plan has %d heads, the layer %d", l.Index, len(p.Keep), l.KVHeads)
+		return fmt.Errorf("the plan has %d heads, the layer %d", len(p.Keep), l.KVHeads)
 	}
 	for h, keep := range p.Keep {
-		last := -1
-		for i, k := range keep {
-			if k <= last || k >= l.Lens[h] {
-				return fmt.Errorf("layer %d: KV head %d: kept entry %d is position %d after %d, the head has %d pairs: list positions ascending, each once", l.Index, h, i, k, last, l.Lens[h])
-			}
-			last = k
+		if err := ascending(keep, l.Lens[h]); err != nil {
+			return fmt.Errorf("KV head %d: kept pairs: %w", h, err)
 		}
 	}
-	if p.Rerotate && l.Ragged() {
-		return fmt.Errorf("layer %d: re-rotation of a ragged layer is not defined: rerotate before a head-wise press", l.Index)
+	if p.Channels != nil && len(p.Channels) != l.KVHeads {
+		return fmt.Errorf("the plan has channels of %d heads, the layer %d", len(p.Channels), l.KVHeads)
+	}
+	for h, channels := range p.Channels {
+		if err := ascending(channels, l.Dim); err != nil {
+			return fmt.Errorf("KV head %d: kept channels: %w", h, err)
+		}
+	}
+	if p.Merge != nil && len(p.Merge) != l.KVHeads {
+		return fmt.Errorf("the plan has merges of %d heads, the layer %d", len(p.Merge), l.KVHeads)
+	}
+	for h, merges := range p.Merge {
+		for _, m := range merges {
+			_, kept := slices.BinarySearch(p.Keep[h], m.To)
+			if m.From < 0 || m.From >= l.Lens[h] || !kept {
+				return fmt.Errorf("KV head %d: pair %d cannot be merged into pair %d of %d: merge into a kept pair", h, m.From, m.To, l.Lens[h])
+			}
+		}
+	}
+	return p.checkRotation(l)
+}
+
+// checkRotation refuses to rotate keys again where their new places would be unclear.
+func (p Plan) checkRotation(l *Layer) error {
+	if !p.Rerotate {
+		return nil
+	}
+	if p.Channels != nil {
+		return errors.New("keys with missing channels cannot be rotated again: leave out rerotate or think")
+	}
+	for _, keep := range p.Keep {
+		if l.Ragged() || len(keep) != len(p.Keep[0]) {
+			return errors.New("heads of different lengths cannot be rotated again: put a press inside rerotate that keeps the same number in every head")
+		}
+	}
+	return nil
+}
+
+// ascending reports places that are not ascending from 0 to n-1.
+func ascending(places []int, n int) error {
+	last := -1
+	for i, k := range places {
+		if k <= last || k >= n {
+			return fmt.Errorf("entry %d is %d after %d, there are %d: list them ascending, each once", i, k, last, n)
+		}
+		last = k
 	}
 	return nil
 }

@@ -5,11 +5,7 @@
 // Index order is always layer, head, position, channel. A ratio is the fraction of pairs that is REMOVED.
 package kvpress
 
-import (
-	"errors"
-
-	"github.com/kvnotes/kvnotes/kvpress/tensor"
-)
+import "errors"
 
 // A Press decides which key-value pairs of one layer stay in the cache. It reads the layer and returns a plan; it
 // changes nothing. Any type with these two methods is a press, also one defined in a notebook cell.
@@ -27,18 +23,21 @@ type Scorer interface {
 	Score(l *Layer) (Scores, error)
 }
 
-// Scores are what a Scorer thinks of one layer.
-type Scores struct {
-	// Values holds a number for every pair, (KVHeads, Len); higher stays longer. In a ragged layer row h counts up to
-	// Lens[h]. At forced places it holds what the Python original puts there, so that wrappers can average it.
-	Values tensor.Mat
-	// Force lists the positions that every head keeps first, whatever the numbers say: sinks, windows, last tokens.
-	Force []int
-}
-
 // ErrNotRecorded reports that a press asked for a number that the prefill did not keep. The error around it names
 // the record option that keeps it.
 var ErrNotRecorded = errors.New("not recorded during the prefill")
 
 // ErrBadParameter reports a parameter that a press cannot work with.
 var ErrBadParameter = errors.New("bad parameter")
+
+// planOf asks a press for the plan of a layer on behalf of a press around it, which needs to see it settled.
+func planOf(p Press, l *Layer) (Plan, error) {
+	plan, err := p.Plan(l)
+	if err == nil && plan.Wait != nil {
+		err = errors.New("waits for the scores of all layers and cannot stand inside another press")
+	}
+	if err == nil {
+		err = plan.check(l)
+	}
+	return plan, l.at(p.Name(), err)
+}

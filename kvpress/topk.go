@@ -14,19 +14,16 @@ func (p TopKPress) Name() string { return p.Scorer.Name() + ":" + p.Budget.Strin
 
 // Plan keeps the best pairs of each head.
 func (p TopKPress) Plan(l *Layer) (Plan, error) {
-	if err := p.Budget.Check(); err != nil {
-		return Plan{}, err
+	if done, plan, err := p.Budget.settled(l); done {
+		return plan, err
 	}
-	if p.Budget.KeepsAll(l) {
-		return KeepAll(l), nil
-	}
-	s, err := score(p.Scorer, l, p.Budget.RatioOf(l))
+	s, force, err := score(p.Scorer, l, p.Budget.RatioOf(l))
 	if err != nil {
 		return Plan{}, err
 	}
 	plan := Plan{Keep: make([][]int, l.KVHeads), Scores: s.Values, Force: s.Force}
 	for h, n := range l.Lens {
-		plan.Keep[h] = best(s.Values.Row(h)[:n], s.Force, p.Budget.Keep(l, n))
+		plan.Keep[h] = best(s.Values.Row(h)[:n], force[h], p.Budget.Keep(l, n))
 	}
 	return plan, nil
 }

@@ -1,0 +1,39 @@
+package kvpress
+
+import "github.com/kvnotes/kvnotes/kvpress/tensor"
+
+// KeyDiff keeps the keys that are least like the head's average key: they carry what is distinct.
+// Park et al., arXiv 2504.15364.
+type KeyDiff struct{}
+
+func init() { Register(Method{Name: "keydiff", Paper: "arXiv 2504.15364", Scorer: KeyDiff{}}) }
+
+// Name spells the scorer.
+func (KeyDiff) Name() string { return "keydiff" }
+
+// Score is the negative cosine between each key and the mean of the head's normed keys, (KVHeads, Len).
+func (KeyDiff) Score(l *Layer) (Scores, error) {
+	values := tensor.New(l.KVHeads, l.Len)
+	err := eachHead(l.KVHeads, func(h int) error {
+		keys, err := l.Keys(h)
+		if err != nil {
+			return err
+		}
+		anchor := make([]float32, l.Dim)
+		for i := range keys.Rows {
+			normalize(keys.Row(i))
+			tensor.AddScaled(anchor, 1/float32(keys.Rows), keys.Row(i))
+		}
+		normalize(anchor)
+		for i := range keys.Rows {
+			values.Row(h)[i] = -tensor.Dot(keys.Row(i), anchor)
+		}
+		return nil
+	})
+	return Scores{Values: values}, err
+}
+
+// normalize scales x to length 1; a vector of zeros stays.
+func normalize(x []float32) {
+	tensor.Scale(x, 1/max(tensor.Norm(x), 1e-12))
+}

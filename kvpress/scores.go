@@ -1,0 +1,139 @@
+package kvpress
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+)
+
+// Scores are what a Scorer thinks of one layer.
+type Scores struct {
+	// Values holds a number for every pair, (KVHeads, Len); higher stays longer. In a ragged layer row h counts up to
+	// Lens[h]. At forced places it holds what the Python original puts there, so that wrappers can average it.
+	Values tensor.Mat
+	// Force lists the token positions that every head keeps first, whatever the numbers say: sinks, windows, last
+	// tokens. After a prefill, position i is place i of every head. A head that lost such a pair earlier goes without.
+	Force []int
+}
+
+// score asks a scorer for the scores of a layer of which the fraction ratio will go, and checks them. It also tells
+// the places that are forced in each head.
+func score(s Scorer, l *Layer, ratio float64) (Scores, [][]int, error) {
+	view := *l
+	view.Ratio = ratio
+	scores, err := s.Score(&view)
+	l.Draws = view.Draws
+	if err == nil {
+		err = scores.check(l)
+	}
+	var force [][]int
+	if err == nil {
+		force, err = l.places(scores.Force)
+	}
+	return scores, force, l.at(s.Name(), err)
+}
+
+// check reports scores that do not fit the layer or are not numbers.
+func (s Scores) check(l *Layer) error {
+	if s.Values.Rows != l.KVHeads || s.Values.Cols != l.Len {
+		return fmt.Errorf("scores are (%d, %d), the layer has %d KV heads of %d pairs: return one number for each", s.Values.Rows, s.Values.Cols, l.KVHeads, l.Len)
+	}
+	for _, f := range s.Force {
+		if f < 0 || f >= max(l.Next, l.Len) {
+			return fmt.Errorf("position %d is to stay, the positions end before %d", f, max(l.Next, l.Len))
+		}
+	}
+	for h, n := range l.Lens {
+		for i, v := range s.Values.Row(h)[:n] {
+			if v != v {
+				return fmt.Errorf("the score of KV head %d, pair %d is not a number: the keys, values or weights of the layer hold NaN or infinity", h, i)
+			}
+		}
+	}
+	return nil
+}
+
+// places turns token positions into places of each head; positions that a head does not hold are left out.
+func (l *Layer) places(positions []int) ([][]int, error) {
+	all := make([][]int, l.KVHeads)
+	if len(positions) == 0 {
+		return all, nil
+	}
+	for h := range all {
+		at, err := l.Positions(h)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range positions {
+			if i, ok := slices.BinarySearch(at, p); ok {
+				all[h] = append(all[h], i)
+			}
+		}
+	}
+	return all, nil
+}
+
+// first lists the n lowest token positions that any head holds, ascending: the sinks.
+func (l *Layer) first(n int) ([]int, error) {
+	all, err := l.held(func(at []int) []int { return at[:min(n, len(at))] })
+	return all[:min(n, len(all))], err
+}
+
+// last lists the n highest token positions that any head holds, ascending: the window.
+func (l *Layer) last(n int) ([]int, error) {
+	all, err := l.held(func(at []int) []int { return at[max(0, len(at)-n):] })
+	return all[max(0, len(all)-n):], err
+}
+
+// held lists, ascending and once, the chosen positions of all heads.
+func (l *Layer) held(choose func(at []int) []int) ([]int, error) {
+	var all []int
+	for h := range l.KVHeads {
+		at, err := l.Positions(h)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, choose(at)...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// force makes scores of values whose given positions must stay. At these places it writes one more than the largest
+// other number, as the Python original does.
+func (l *Layer) force(values tensor.Mat, positions []int) (Scores, error) {
+	places, err := l.places(positions)
+	if err != nil {
+		return Scores{}, err
+	}
+	top := float32(math.Inf(-1))
+	for h, n := range l.Lens {
+		row := values.Row(h)[:n]
+		for _, i := range places[h] {
+			row[i] = top // never the largest
+		}
+		for _, v := range row {
+			top = max(top, v)
+		}
+	}
+	if math.IsInf(float64(top), -1) {
+		top = 0 // nothing but forced places
+	}
+	for h := range places {
+		for _, i := range places[h] {
+			values.Row(h)[i] = top + 1
+		}
+	}
+	return Scores{Values: values, Force: positions}, nil
+}
+
+// groupMean averages the query heads that share a KV head: (Heads, Len) becomes (KVHeads, Len).
+func (l *Layer) groupMean(byHead tensor.Mat) tensor.Mat {
+	m := tensor.New(l.KVHeads, byHead.Cols)
+	for head := range byHead.Rows {
+		tensor.AddScaled(m.Row(head/l.Group()), 1/float32(l.Group()), byHead.Row(head))
+	}
+	return m
+}

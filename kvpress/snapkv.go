@@ -1,0 +1,65 @@
+package kvpress
+
+import (
+	"fmt"
+
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+)
+
+// SnapKV keeps what the last queries of the context look at: the window at the end votes, its votes are smoothed
+// along the text, and the window itself stays. Li et al., arXiv 2404.14469.
+type SnapKV struct {
+	Window int // queries that vote, and last pairs that stay; 0 means 64
+	Kernel int // pairs over which votes are averaged, an odd number; 0 means 5
+}
+
+func init() { Register(Method{Name: "snapkv", Paper: "arXiv 2404.14469", Scorer: SnapKV{}}) }
+
+// Name spells the scorer, such as "snapkv(window=16)".
+func (s SnapKV) Name() string { return Spell("snapkv", s) }
+
+// Score is the smoothed attention of the window on everything before it, (KVHeads, Len); the window is forced.
+func (s SnapKV) Score(l *Layer) (Scores, error) {
+	window, err := whole("window", s.Window, 64)
+	if err != nil {
+		return Scores{}, err
+	}
+	kernel, err := whole("kernel", s.Kernel, 5)
+	if err != nil {
+		return Scores{}, err
+	}
+	if kernel%2 == 0 {
+		return Scores{}, fmt.Errorf("%w: kernel is %d: it is an odd number", ErrBadParameter, kernel)
+	}
+	if n := min(l.Len, l.Tokens); n <= window {
+		return Scores{}, fmt.Errorf("%d tokens, the window is %d: lower Window or use a longer context", n, window)
+	}
+	attention, err := l.Attention(window, nil)
+	if err != nil {
+		return Scores{}, err
+	}
+	last, err := l.last(window)
+	if err != nil {
+		return Scores{}, err
+	}
+	places, err := l.places(last)
+	if err != nil {
+		return Scores{}, err
+	}
+	votes := l.groupMean(attention)
+	for h, n := range l.Lens {
+		row := votes.Row(h)[:n-len(places[h])]
+		copy(row, averagePool(row, kernel))
+	}
+	return l.force(votes, last)
+}
+
+// averagePool averages kernel neighbours of every number; the divisor is always kernel, also at the ends.
+func averagePool(x []float32, kernel int) []float32 {
+	out := make([]float32, len(x))
+	for i := range x {
+		near := x[max(0, i-kernel/2):min(len(x), i+kernel/2+1)]
+		out[i] = tensor.Sum(near) / float32(kernel)
+	}
+	return out
+}

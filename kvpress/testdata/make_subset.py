@@ -1,0 +1,60 @@
+"""Cut a small subset out of the full reference data, in the same format.
+
+    python3 make_subset.py REFERENCE OUT
+
+keeps the llama model and, of its cases at ratio 0.5, the uncompressed one and the presses below. Plain Python.
+"""
+
+import json
+import shutil
+import struct
+import sys
+from pathlib import Path
+
+LABELS = {
+    "Random", "Knorm", "KeyDiff", "StreamingLLM", "SnapKV", "TOVA", "ObservedAttention", "ExpectedAttention",
+    "AdaKV(SnapKV)", "AdaKV(ExpectedAttention)", "AdaSnapKV(fork)", "KeyRerotation(SnapKV)",
+}  # fmt: skip
+SKIPPED = {"question_logits", "context_logits_last8"}  # no test here reads them
+
+
+def read_tensors(path):
+    data = path.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8 : 8 + size])
+    header.pop("__metadata__", None)
+    start = 8 + size
+    return {k: (v["dtype"], v["shape"], data[start + v["data_offsets"][0] : start + v["data_offsets"][1]]) for k, v in header.items()}
+
+
+def write_tensors(path, tensors):
+    header, offset = {}, 0
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + len(data)]}
+        offset += len(data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(t[2] for t in tensors.values()))
+
+
+def main(source, out):
+    model, group = out / "models" / "llama", out / "tiny" / "llama"
+    model.mkdir(parents=True, exist_ok=True)
+    group.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        shutil.copyfile(source / "models" / "llama" / name, model / name)
+    index = json.loads((source / "tiny" / "llama" / "index.json").read_text())
+    tensors = read_tensors(source / "tiny" / "llama" / "tensors.safetensors")
+    cases = [c for c in index["cases"] if c["id"] == "none" or (c["label"] in LABELS and c["ratio"] == 0.5)]
+    names = [index["context"], index["question"]]
+    for case in cases:
+        case["tensors"] = {k: v for k, v in case["tensors"].items() if k not in SKIPPED}
+        names += case["tensors"].values()
+    write_tensors(group / "tensors.safetensors", {n: tensors[n] for n in names})
+    header = {k: v for k, v in index.items() if k not in ("cases", "duo_on_the_fly", "finch_context", "finch_delimiter")}
+    lines = ",\n".join(json.dumps(c) for c in cases)
+    (group / "index.json").write_text(json.dumps(header)[:-1] + ', "cases": [\n' + lines + "\n]}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
