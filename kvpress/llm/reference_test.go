@@ -2,12 +2,15 @@ package llm_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 	"testing"
 
 	"github.com/kvnotes/kvnotes/kvpress/cpu"
@@ -18,8 +21,8 @@ import (
 // A tally is what became of the cases of one press.
 type tally struct {
 	cases, unbuilt, passedOver, wrong, ties int
-	tokens, compared                       int
-	worst                                  float64
+	tokens, compared                        int
+	worst                                   float64
 }
 
 // referenceRoots are the folders of reference data: the small one of this repository always, the full one if it is
@@ -228,3 +231,92 @@ func report(t *testing.T, results map[string]*tally) {
 	t.Logf("%d cases, %d mismatches, %d ties excused, largest logit difference %.1e; %d presses of the reference are not built: %v", all.cases, all.wrong, all.ties, all.worst, len(unbuilt), unbuilt)
 }
 
+// TestReferenceNeedle compares the answers of the embedded model with those of the Python pipeline, press by press
+// and ratio by ratio.
+func TestReferenceNeedle(t *testing.T) {
+	m := loadNeedle(t)
+	path := filepath.Join(reference.Root(), "..", "needle", "curves.json")
+	contexts := math.MaxInt
+	if reference.Root() == "" {
+		repo, err := reference.Repository()
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = filepath.Join(repo, "kvpress", "testdata", "curves.json")
+	} else if os.Getenv("KVNOTES_LONG") == "" {
+		contexts = 4 // the rest runs in make test-long
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var curves struct {
+		MaxTokens int `json:"max_new_tokens"`
+		Data      []struct {
+			Context   string
+			Questions []string
+		}
+		Runs []struct {
+			Press   string
+			Ratio   float64
+			Answers [][]string
+		}
+	}
+	if err := json.Unmarshal(text, &curves); err != nil {
+		t.Fatal(err)
+	}
+	asked, excused, wrong := 0, 0, 0
+	for i, d := range curves.Data[:min(contexts, len(curves.Data))] {
+		whole, err := m.Prefill(context.Background(), d.Context, llm.Full())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range curves.Runs {
+			s := whole
+			if run.Press != "none" {
+				s = press(t, whole, curveSpelling(run.Press, run.Ratio))
+			}
+			for j, q := range d.Questions {
+				a, err := s.Ask(context.Background(), q, curves.MaxTokens)
+				if err != nil {
+					t.Fatal(err)
+				}
+				asked++
+				if a.Text == run.Answers[i][j] {
+					continue
+				}
+				if at := firstDifference(a.Tokens, m.Tokenizer.Encode(run.Answers[i][j])); at < len(a.Gaps) && a.Gaps[at] < 0.01 {
+					excused++
+					continue
+				}
+				wrong++
+				t.Errorf("%s %v: %q is answered %q, the reference says %q", run.Press, run.Ratio, q, a.Text, run.Answers[i][j])
+			}
+			if s != whole {
+				s.Close()
+			}
+		}
+		whole.Close()
+	}
+	t.Logf("%d answers, %d different, %d more excused by a logit gap below 0.01", asked, wrong, excused)
+	if excused*100 > asked {
+		t.Errorf("%d of %d answers had to be excused, at most 1 %% may", excused, asked)
+	}
+}
+
+func firstDifference(a, b []int) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return min(len(a), len(b))
+}
+
+// curveSpelling turns "snapkv(window 16)" into "snapkv(window=16):0.5".
+func curveSpelling(press string, ratio float64) string {
+	for _, key := range []string{"window", "epsilon"} {
+		press = strings.ReplaceAll(press, key+" ", key+"=")
+	}
+	return fmt.Sprintf("%s:%v", press, ratio)
+}

@@ -1,0 +1,36 @@
+// Package bind lets interpreted Go reach the packages of this project. A blank import is enough, in this kernel or
+// in any other that is built on gomacro and gophernotes:
+//
+//	import _ "github.com/kvnotes/kvnotes/kernel/bind"
+//
+// A cell may then import "github.com/kvnotes/kvnotes/kvpress" and the others. The files of this package are
+// generated; run go generate after changing what a cell can reach.
+package bind
+
+import "sync"
+
+//go:generate go run ./gen -out . github.com/kvnotes/kvnotes/kernel/display
+
+var documentation struct {
+	sync.Mutex
+	texts map[string]string
+}
+
+func document(texts map[string]string) {
+	documentation.Lock()
+	defer documentation.Unlock()
+	if documentation.texts == nil {
+		documentation.texts = map[string]string{}
+	}
+	for name, text := range texts {
+		documentation.texts[name] = text
+	}
+}
+
+// Documentation returns signature and doc comment of every name that cells can reach, by "path.Name" or
+// "path.Type.Method".
+func Documentation() map[string]string {
+	documentation.Lock()
+	defer documentation.Unlock()
+	return documentation.texts
+}

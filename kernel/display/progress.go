@@ -1,0 +1,92 @@
+package display
+
+import (
+	"fmt"
+	"html"
+	"sync"
+	"time"
+)
+
+// A Bar shows how far something is, in one line that changes in place.
+type Bar struct {
+	mu     sync.Mutex
+	title  string
+	total  int64
+	done   int64
+	start  time.Time
+	drawn  time.Time
+	handle Handle
+	shown  bool
+}
+
+// redraw is how often a bar is drawn again at most.
+const redraw = 100 * time.Millisecond
+
+// Progress starts a bar of n steps; 0 means that the number is not known.
+func Progress(n int64) *Bar { return NewBar("", n) }
+
+// NewBar starts a bar with a title.
+func NewBar(title string, n int64) *Bar { return &Bar{title: title, total: n, start: time.Now()} }
+
+// Add takes n steps.
+func (b *Bar) Add(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.set(b.done + n)
+}
+
+// Set says how many steps are done.
+func (b *Bar) Set(done int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.set(done)
+}
+
+// Grow changes how many steps there are.
+func (b *Bar) Grow(total int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.total = total
+}
+
+func (b *Bar) set(done int64) {
+	b.done = done
+	if b.done < b.total && time.Since(b.drawn) < redraw {
+		return
+	}
+	b.drawn = time.Now()
+	d := Data{Data: MIMEMap{MIMETypeText: b.text(), MIMETypeHTML: b.html()}}
+	// A bar that cannot be shown is no reason to fail what it measures.
+	if !b.shown {
+		b.handle, _ = ShowHandle(d)
+		b.shown = true
+		return
+	}
+	_ = Update(b.handle, d)
+}
+
+// text is the bar as a line.
+func (b *Bar) text() string {
+	took := time.Since(b.start)
+	line := b.title
+	if line != "" {
+		line += " "
+	}
+	line += fmt.Sprintf("%d", b.done)
+	if b.total > 0 {
+		line += fmt.Sprintf(" of %d", b.total)
+	}
+	line += fmt.Sprintf(", %s", took.Round(100*time.Millisecond))
+	if b.done > 0 && b.done < b.total {
+		line += fmt.Sprintf(", %s left", (took * time.Duration(b.total-b.done) / time.Duration(b.done)).Round(100*time.Millisecond))
+	}
+	if s := took.Seconds(); s > 0 && b.done > 0 {
+		line += fmt.Sprintf(", %.3g/s", float64(b.done)/s)
+	}
+	return line
+}
+
+func (b *Bar) html() string {
+	return fmt.Sprintf(`<div style="font-family:monospace"><progress value="%d" max="%d" style="width:240px;vertical-align:middle"></progress> %s</div>`,
+		b.done, max(b.total, 1), html.EscapeString(b.text()))
+}

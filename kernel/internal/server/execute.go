@@ -1,0 +1,224 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kvnotes/kvnotes/kernel/display"
+	"github.com/kvnotes/kvnotes/kernel/internal/wire"
+)
+
+func now() time.Time { return time.Now() }
+
+// executeRequest is the content of execute_request.
+type executeRequest struct {
+	Code        string            `json:"code"`
+	Silent      bool              `json:"silent"`
+	Store       *bool             `json:"store_history"` // nil means true
+	Expressions map[string]string `json:"user_expressions"`
+	AllowStdin  bool              `json:"allow_stdin"`
+	StopOnError *bool             `json:"stop_on_error"` // nil means true
+}
+
+func isTrue(b *bool) bool { return b == nil || *b }
+
+// run does a job.
+func (s *Server) run(j job) {
+	s.mu.Lock()
+	s.parent = j.message
+	abort := j.came.Before(s.aborted)
+	s.mu.Unlock()
+	if j.message.Header.Type != "execute_request" {
+		s.comms.handle(s, j.message)
+		s.output.drain()
+		return
+	}
+	var r executeRequest
+	if err := decode(j.message, &r); err != nil {
+		s.reply(s.shell, j.message, "execute_reply", s.failure(err, 0))
+		return
+	}
+	if abort { // a cell before it failed, or was stopped, while this one waited
+		s.reply(s.shell, j.message, "execute_reply", content{"status": "aborted", "execution_count": s.executed()})
+		return
+	}
+	s.reply(s.shell, j.message, "execute_reply", s.execute(j.message, r))
+}
+
+func (s *Server) executed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count
+}
+
+// execute runs a cell and returns the content of the reply.
+func (s *Server) execute(m *wire.Message, r executeRequest) content {
+	ctx, cancel := context.WithCancel(s.ended)
+	defer cancel()
+	s.mu.Lock()
+	if !r.Silent && isTrue(r.Store) {
+		s.count++
+	}
+	count := s.count
+	s.cancel, s.stopping, s.allow = cancel, false, r.AllowStdin
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.cancel, s.stopping, s.allow = nil, false, false
+		s.mu.Unlock()
+	}()
+	if !r.Silent {
+		s.publish(m, "execute_input", content{"code": r.Code, "execution_count": count})
+		if isTrue(r.Store) {
+			s.history.add(count, r.Code)
+		}
+	}
+	value, ok, err := s.evaluate(ctx, r.Code)
+	s.output.drain()
+	if err != nil {
+		f := s.failure(err, count)
+		if !r.Silent {
+			s.publish(m, "error", content{"ename": f["ename"], "evalue": f["evalue"], "traceback": f["traceback"]})
+		}
+		if isTrue(r.StopOnError) {
+			s.mu.Lock()
+			s.aborted = now()
+			s.mu.Unlock()
+		}
+		return f
+	}
+	if ok && !r.Silent {
+		c := bundle(value)
+		c["execution_count"] = count
+		s.publish(m, "execute_result", c)
+	}
+	return content{"status": "ok", "execution_count": count, "user_expressions": s.expressions(ctx, r.Expressions), "payload": []content{}}
+}
+
+// evaluate runs code; a panic that the evaluator lets through becomes an error.
+func (s *Server) evaluate(ctx context.Context, code string) (value display.Data, ok bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return s.options.Evaluator.Eval(ctx, code)
+}
+
+// expressions evaluates the user_expressions of a request.
+func (s *Server) expressions(ctx context.Context, all map[string]string) content {
+	out := content{}
+	for name, code := range all {
+		value, _, err := s.evaluate(ctx, code)
+		if err != nil {
+			out[name] = s.failure(err, 0)
+			continue
+		}
+		c := bundle(value)
+		c["status"] = "ok"
+		out[name] = c
+	}
+	return out
+}
+
+// failure is an error as the content of a reply.
+func (s *Server) failure(err error, count int) content {
+	f := Failure{Name: "error", Value: err.Error(), Traceback: []string{err.Error()}}
+	if s.options.Explain != nil {
+		f = s.options.Explain(err)
+	}
+	return content{"status": "error", "execution_count": count, "ename": f.Name, "evalue": f.Value, "traceback": f.Traceback}
+}
+
+// bundle is Data as the content of a message. Bytes become base64, as the protocol wants binary formats; the data
+// of JSON formats stays a tree.
+func bundle(d display.Data) content {
+	c := content{"data": content{}, "metadata": content{}}
+	if len(d.Data) > 0 {
+		c["data"] = d.Data
+	}
+	if len(d.Metadata) > 0 {
+		c["metadata"] = d.Metadata
+	}
+	if len(d.Transient) > 0 {
+		c["transient"] = d.Transient
+	}
+	return c
+}
+
+// current is the request whose output it is now.
+func (s *Server) current() *wire.Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.parent
+}
+
+// stream publishes text that was written to standard output or standard error.
+func (s *Server) stream(name, text string) {
+	s.publish(s.current(), "stream", content{"name": name, "text": text})
+}
+
+// Display shows something below the running cell. What was printed before it comes before it.
+func (s *Server) Display(d display.Data) error { return s.showAs("display_data", d) }
+
+// Update changes something shown before.
+func (s *Server) Update(d display.Data) error { return s.showAs("update_display_data", d) }
+
+func (s *Server) showAs(kind string, d display.Data) error {
+	c := bundle(d)
+	if c["transient"] == nil {
+		c["transient"] = content{}
+	}
+	if _, err := json.Marshal(c); err != nil {
+		return fmt.Errorf("this cannot be sent to the notebook: %w", err)
+	}
+	s.output.drain()
+	s.publish(s.current(), kind, c)
+	return nil
+}
+
+// Clear empties the output of the running cell.
+func (s *Server) Clear(wait bool) error {
+	s.output.drain()
+	s.publish(s.current(), "clear_output", content{"wait": wait})
+	return nil
+}
+
+// Input asks the reader for a line.
+func (s *Server) Input(prompt string, password bool) (string, error) {
+	s.mu.Lock()
+	allow, parent, cancel := s.allow, s.parent, s.ended
+	s.mu.Unlock()
+	if !allow {
+		return "", errors.New("this front end takes no input (allow_stdin is off): set the value in a cell")
+	}
+	s.output.drain()
+	select {
+	case <-s.answers: // of a question that nobody waits for any more
+	default:
+	}
+	s.reply(s.stdin, parent, "input_request", content{"prompt": prompt, "password": password})
+	select {
+	case line := <-s.answers:
+		return line, nil
+	case <-cancel.Done():
+		return "", context.Canceled
+	}
+}
+
+func (s *Server) fromStdin(m *wire.Message) {
+	var r struct {
+		Value string `json:"value"`
+	}
+	if err := decode(m, &r); err != nil {
+		s.logf("%v", err)
+		return
+	}
+	select {
+	case s.answers <- r.Value:
+	default:
+	}
+}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"sync"
+	"unicode/utf8"
+)
+
+// output catches what is written to standard output and standard error, also by C code, and hands it on.
+type output struct {
+	streams []*stream
+	restore func()
+}
+
+// A stream is one of the two.
+type stream struct {
+	name    string
+	read    *os.File
+	write   *os.File
+	mark    []byte        // written behind everything else, to know that all before has been read
+	reached chan struct{} // the mark was read
+	ended   chan struct{}
+	use     sync.Mutex
+}
+
+// captureOutput starts to catch; emit is called with what was written.
+func captureOutput(emit func(name, text string)) (*output, error) {
+	o := &output{}
+	for _, name := range []string{"stdout", "stderr"} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, fmt.Errorf("capturing %s: %w", name, err)
+		}
+		s := &stream{name: name, read: r, write: w, mark: make([]byte, 24), reached: make(chan struct{}), ended: make(chan struct{})}
+		if _, err := rand.Read(s.mark); err != nil {
+			return nil, err
+		}
+		s.mark[0] = 0xff // never part of text
+		o.streams = append(o.streams, s)
+		go s.copy(emit)
+	}
+	var err error
+	o.restore, err = redirect(o.streams[0].write, o.streams[1].write)
+	return o, err
+}
+
+// copy hands on what arrives, without the marks.
+func (s *stream) copy(emit func(name, text string)) {
+	defer close(s.ended)
+	var pending []byte
+	chunk := make([]byte, 1<<16)
+	for {
+		n, err := s.read.Read(chunk)
+		pending = append(pending, chunk[:n]...)
+		for {
+			at := bytes.Index(pending, s.mark)
+			if at < 0 {
+				break
+			}
+			s.emit(emit, pending[:at])
+			pending = pending[at+len(s.mark):]
+			s.reached <- struct{}{}
+		}
+		whole := len(pending) - unfinished(pending, s.mark)
+		s.emit(emit, pending[:whole])
+		pending = append(pending[:0], pending[whole:]...)
+		if err != nil {
+			s.emit(emit, pending)
+			return
+		}
+	}
+}
+
+func (s *stream) emit(emit func(name, text string), text []byte) {
+	if len(text) > 0 {
+		emit(s.name, string(bytes.ToValidUTF8(text, []byte("\uFFFD"))))
+	}
+}
+
+// unfinished is how many bytes at the end may belong to a mark or a letter that has not arrived whole.
+func unfinished(b, mark []byte) int {
+	for n := min(len(b), len(mark)-1); n > 0; n-- {
+		if bytes.HasPrefix(mark, b[len(b)-n:]) {
+			return n
+		}
+	}
+	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
+		if tail := b[len(b)-n:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) {
+				return n
+			}
+			break
+		}
+	}
+	return 0
+}
+
+// drain returns when all that was written before has been handed on.
+func (o *output) drain() {
+	for _, s := range o.streams {
+		s.use.Lock()
+		if _, err := s.write.Write(s.mark); err == nil {
+			select {
+			case <-s.reached:
+			case <-s.ended:
+			}
+		}
+		s.use.Unlock()
+	}
+}
+
+// close stops catching and hands on the rest.
+func (o *output) close() {
+	o.restore()
+	for _, s := range o.streams {
+		s.write.Close()
+		<-s.ended
+		s.read.Close()
+	}
+}
