@@ -41,7 +41,7 @@ func (p AdaKV) Plan(l *Layer) (Plan, error) {
 	for h, n := range l.Lens {
 		keep := p.Budget.Keep(l, n)
 		total += keep
-		sure[h] = best(s.Values.Row(h)[:n], force[h], int(float64(keep)*floor))
+		sure[h] = best(s.Values.Row(h)[:n], force[h], atLeastOne(float64(keep)*floor))
 	}
 	return Plan{Keep: bestOfAll(s.Values, l.Lens, force, sure, total), Scores: s.Values, Force: s.Force}, nil
 }

@@ -88,7 +88,7 @@ func (s ExpectedAttention) scoreFor(l *Layer, sinks int, mean tensor.Mat, cov []
 			values.Data[i] = (values.Data[i] + float32(s.Epsilon)) * n
 		}
 	}
-	return l.force(values, first)
+	return l.force(values, first, 1)
 }
 
 // expect writes the logits of a query that is exactly the mean.

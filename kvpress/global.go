@@ -48,7 +48,7 @@ func (p GlobalPress) Plan(l *Layer) (Plan, error) {
 	for h, n := range l.Lens {
 		keep := p.Budget.Keep(l, n)
 		total += keep
-		sure[h] = best(s.Values.Row(h)[:n], force[h], int(float64(keep)*floor))
+		sure[h] = best(s.Values.Row(h)[:n], force[h], atLeastOne(float64(keep)*floor))
 	}
 	plan := Plan{Keep: sure, Scores: s.Values, Force: s.Force, pot: &pot{lens: slices.Clone(l.Lens), force: force, share: total}}
 	plan.Wait = func(plans []Plan) error {

@@ -11,20 +11,21 @@ import (
 // Host is a Source whose numbers lie in Go memory: the CPU backend fills one from its cache, tests and cells make
 // one from plain matrices. Fields that stay nil are numbers that nobody recorded.
 type Host struct {
-	K, V     []tensor.Mat                                    // per KV head (Lens[h], Dim); keys after RoPE
-	At       [][]int                                         // per KV head: token position of each pair; nil means 0, 1, 2, ...
-	Tokens   int                                             // tokens of which queries are known
-	TokensAt []int                                           // their positions; nil means 0, 1, 2, ...
-	Dim      int                                             // channels of a head
-	Group    int                                             // query heads per KV head
-	Scale    float32                                         // factor on q·k; 0 means 1/sqrt(Dim)
-	States   func() (tensor.Mat, error)                      // hidden states (Tokens, Width)
-	Query    func(head, last int) (tensor.Mat, error)        // queries before RoPE (last, Dim)
-	KeyStart func(head int) (tensor.Mat, error)              // keys before RoPE (Tokens, Dim)
-	Output   func(head int) (tensor.Mat, error)              // block of W_o of a query head, (Width, Dim)
-	Rope     func(length int) tensor.Rope                    // the rotation used for a sequence of that length
-	Moments  func(skip int) (tensor.Mat, []tensor.Mat, bool) // recorded query moments, if any
-	Sums     tensor.Mat                                      // recorded attention sums (Heads, Len), if any
+	K, V     []tensor.Mat                                          // per KV head (Lens[h], Dim); keys after RoPE
+	At       [][]int                                               // per KV head: token position of each pair; nil means 0, 1, 2, ...
+	Tokens   int                                                   // tokens of which queries are known
+	TokensAt []int                                                 // their positions; nil means 0, 1, 2, ...
+	Dim      int                                                   // channels of a head
+	Group    int                                                   // query heads per KV head
+	Scale    float32                                               // factor on q·k; 0 means 1/sqrt(Dim)
+	States   func() (tensor.Mat, error)                            // hidden states (Tokens, Width)
+	Query    func(head, last int) (tensor.Mat, error)              // queries before RoPE (last, Dim)
+	KeyStart func(head int) (tensor.Mat, error)                    // keys before RoPE (Tokens, Dim)
+	Project  func(head int, states tensor.Mat) (tensor.Mat, error) // queries before RoPE of any hidden states (n, Width)
+	Output   func(head int) (tensor.Mat, error)                    // block of W_o of a query head, (Width, Dim)
+	Rope     func(length int) tensor.Rope                          // the rotation used for a sequence of that length
+	Moments  func(skip int) (tensor.Mat, []tensor.Mat, bool)       // recorded query moments, if any
+	Sums     tensor.Mat                                            // recorded attention sums (Heads, Len), if any
 }
 
 func missing(what, option string) error {
@@ -74,6 +75,14 @@ func (s *Host) Queries(head, last int) (tensor.Mat, error) {
 		return tensor.Mat{}, missing("queries", "Record: Full, or Light with a Window")
 	}
 	return s.Query(head, last)
+}
+
+// QueriesOf returns the queries of any hidden states, if there is a model.
+func (s *Host) QueriesOf(head int, states tensor.Mat) (tensor.Mat, error) {
+	if s.Project == nil {
+		return tensor.Mat{}, missing("query projection", "a model (this layer was made from plain matrices)")
+	}
+	return s.Project(head, states)
 }
 
 // KeyNorms returns the L2 norms of the keys.
@@ -249,7 +258,7 @@ func (s *Host) QueriesAfterRope(head, last int) (tensor.Mat, error) {
 	if err != nil || s.Rope == nil {
 		return q, err
 	}
-	rope := s.Rope(s.Tokens)
+	rope := s.Rope(s.position(s.Tokens-1) + 1)
 	for i := 0; i < last; i++ {
 		rope.Rotate(q.Row(i), s.position(s.Tokens-last+i))
 	}

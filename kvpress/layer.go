@@ -46,6 +46,7 @@ type Source interface {
 	AttentionSums() (tensor.Mat, error)                                   // (Heads, Len) attention every pair got from all queries
 	QueryMoments(skip int) (mean tensor.Mat, cov []tensor.Mat, err error) // (Heads, Dim) and Heads times (Dim, Dim)
 	QueriesAfterRope(head, last int) (tensor.Mat, error)                  // (last, Dim) of a query head, rotated to their positions
+	QueriesOf(head int, states tensor.Mat) (tensor.Mat, error)            // queries before RoPE of any hidden states (n, Width)
 	KeysBeforeRope(head int) (tensor.Mat, error)                          // (Tokens, Dim)
 	Rotation(length int) (tensor.Rope, error)                             // the rotary embedding for a sequence of that length
 	Scaling() float32                                                     // factor on q·k, usually 1/sqrt(Dim)
@@ -241,6 +242,15 @@ func (l *Layer) QueriesAfterRope(head, last int) (tensor.Mat, error) {
 		return tensor.Mat{}, err
 	}
 	m, err := l.source.QueriesAfterRope(head, last)
+	return m, l.at("", err)
+}
+
+// QueriesOf returns the queries before RoPE that a query head makes of the given hidden states, (n, Width) to (n, Dim).
+func (l *Layer) QueriesOf(head int, states tensor.Mat) (tensor.Mat, error) {
+	if err := l.checkHead(head, l.Heads, "query"); err != nil {
+		return tensor.Mat{}, err
+	}
+	m, err := l.source.QueriesOf(head, states)
 	return m, l.at("", err)
 }
 

@@ -42,3 +42,11 @@ func share(name string, v, otherwise float64) (float64, error) {
 	}
 	return number(name, v, otherwise)
 }
+
+// atLeastOne truncates a share of a budget; a share that is not nothing keeps at least one pair.
+func atLeastOne(pairs float64) int {
+	if pairs <= 0 {
+		return 0
+	}
+	return max(1, int(pairs))
+}

@@ -40,9 +40,13 @@ func (s Scores) check(l *Layer) error {
 	if s.Values.Rows != l.KVHeads || s.Values.Cols != l.Len {
 		return fmt.Errorf("scores are (%d, %d), the layer has %d KV heads of %d pairs: return one number for each", s.Values.Rows, s.Values.Cols, l.KVHeads, l.Len)
 	}
+	newest, err := l.last(1)
+	if err != nil {
+		return err
+	}
 	for _, f := range s.Force {
-		if f < 0 || f >= max(l.Next, l.Len) {
-			return fmt.Errorf("position %d is to stay, the positions end before %d", f, max(l.Next, l.Len))
+		if f < 0 || len(newest) == 0 || f > newest[0] {
+			return fmt.Errorf("position %d is to stay, the layer holds positions up to %v", f, newest)
 		}
 	}
 	for h, n := range l.Lens {
@@ -101,9 +105,9 @@ func (l *Layer) held(choose func(at []int) []int) ([]int, error) {
 	return slices.Compact(all), nil
 }
 
-// force makes scores of values whose given positions must stay. At these places it writes one more than the largest
-// other number, as the Python original does.
-func (l *Layer) force(values tensor.Mat, positions []int) (Scores, error) {
+// force makes scores of values whose given positions must stay. At these places it writes the largest other number
+// plus a margin, as the Python original does.
+func (l *Layer) force(values tensor.Mat, positions []int, margin float32) (Scores, error) {
 	places, err := l.places(positions)
 	if err != nil {
 		return Scores{}, err
@@ -123,7 +127,7 @@ func (l *Layer) force(values tensor.Mat, positions []int) (Scores, error) {
 	}
 	for h := range places {
 		for _, i := range places[h] {
-			values.Row(h)[i] = top + 1
+			values.Row(h)[i] = top + margin
 		}
 	}
 	return Scores{Values: values, Force: positions}, nil

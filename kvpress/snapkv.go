@@ -51,7 +51,7 @@ func (s SnapKV) Score(l *Layer) (Scores, error) {
 		row := votes.Row(h)[:n-len(places[h])]
 		copy(row, averagePool(row, kernel))
 	}
-	return l.force(votes, last)
+	return l.force(votes, last, 1)
 }
 
 // averagePool averages kernel neighbours of every number; the divisor is always kernel, also at the ends.

@@ -37,7 +37,7 @@ func Spell(name string, press interface{}) string {
 	budget := ""
 	for i := 0; i < v.NumField(); i++ {
 		f, t := v.Field(i), v.Type().Field(i)
-		if !t.IsExported() || f.IsZero() && t.Type != budgetType {
+		if !spelled(t) || f.IsZero() && t.Type != budgetType {
 			continue
 		}
 		switch {
@@ -59,6 +59,18 @@ func Spell(name string, press interface{}) string {
 		name += "(" + strings.Join(args, ", ") + ")"
 	}
 	return name + budget
+}
+
+// spelled reports whether a field is part of the spelling; trained weights are not.
+func spelled(f reflect.StructField) bool {
+	if !f.IsExported() {
+		return false
+	}
+	switch f.Type {
+	case scorerType, pressType, budgetType, reflect.SliceOf(pressType), reflect.TypeOf([]float64{}):
+		return true
+	}
+	return f.Type.Kind() != reflect.Slice && f.Type.Kind() != reflect.Struct
 }
 
 func innerName(v reflect.Value) string {
@@ -331,7 +343,7 @@ func (e expression) setParameter(v reflect.Value, name, text string) error {
 	var known []string
 	for i := 0; i < v.NumField(); i++ {
 		t := v.Type().Field(i)
-		if !t.IsExported() || t.Type == budgetType || t.Type.Kind() == reflect.Interface {
+		if !spelled(t) || t.Type == budgetType || t.Type.Kind() == reflect.Interface {
 			continue
 		}
 		if key(t.Name) != name {
@@ -385,9 +397,6 @@ func setText(f reflect.Value, text string) error {
 				return fmt.Errorf("numbers separated by / are wanted")
 			}
 			xs = append(xs, x)
-		}
-		if f.Type() != reflect.TypeOf(xs) {
-			return fmt.Errorf("cannot be written in a spelling: set the field in Go")
 		}
 		f.Set(reflect.ValueOf(xs))
 	default:

@@ -40,5 +40,5 @@ func (TOVA) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	return l.force(values, last)
+	return l.force(values, last, 1)
 }

@@ -80,6 +80,9 @@ func (m *twin) block(t *testing.T, index int, x tensor.Mat) {
 	host.Query = func(head, last int) (tensor.Mat, error) {
 		return columns(tensor.Mat{Rows: last, Cols: q.Cols, Data: q.Data[(q.Rows-last)*q.Cols:]}, head, m.Dim), nil
 	}
+	host.Project = func(head int, states tensor.Mat) (tensor.Mat, error) {
+		return columns(product(states, m.matrix(t, name+"self_attn.q_proj.weight")), head, m.Dim), nil
+	}
 	host.KeyStart = func(head int) (tensor.Mat, error) { return columns(k, head, m.Dim), nil }
 	host.Output = func(head int) (tensor.Mat, error) { return columns(out, head, m.Dim), nil }
 	for h := range m.KVHeads {
@@ -100,9 +103,9 @@ func (m *twin) block(t *testing.T, index int, x tensor.Mat) {
 		m.attend(t, host, head, mixed)
 	}
 	tensor.Add(x.Data, product(mixed, out).Data)
-	hidden = m.norm(t, x, name+"post_attention_layernorm.weight")
-	gate := product(hidden, m.matrix(t, name+"mlp.gate_proj.weight"))
-	tensor.SiLUMul(gate.Data, product(hidden, m.matrix(t, name+"mlp.up_proj.weight")).Data)
+	after := m.norm(t, x, name+"post_attention_layernorm.weight")
+	gate := product(after, m.matrix(t, name+"mlp.gate_proj.weight"))
+	tensor.SiLUMul(gate.Data, product(after, m.matrix(t, name+"mlp.up_proj.weight")).Data)
 	tensor.Add(x.Data, product(gate, m.matrix(t, name+"mlp.down_proj.weight")).Data)
 }
 

@@ -4,7 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,108 +22,200 @@ type Spec struct {
 	Args map[string]json.RawMessage `json:"args"`
 }
 
-// A class says how a Python class is spelled here. Arguments that are not listed are not built.
+// A class says how a Python class is spelled here. Arguments that are not listed are not built. Before our parameter
+// may stand a mark: "!" turns a boolean round, "=" says that 0 is no default but a number like others, "?" that false
+// means none; without a parameter the argument is read elsewhere.
 type class struct {
 	name string
 	args map[string]string // Python argument to our parameter
 }
 
 var classes = map[string]class{
-	"RandomPress":            {"random", map[string]string{"seed": "seed"}},
-	"KnormPress":             {"knorm", nil},
-	"KeyDiffPress":           {"keydiff", nil},
-	"StreamingLLMPress":      {"streaming_llm", map[string]string{"n_sink": "sinks"}},
-	"SnapKVPress":            {"snapkv", map[string]string{"window_size": "window", "kernel_size": "kernel"}},
-	"TOVAPress":              {"tova", nil},
-	"ObservedAttentionPress": {"observed_attention", nil},
-	"ExpectedAttentionPress": {"expected_attention", map[string]string{"n_future_positions": "future", "n_sink": "sinks", "epsilon": "epsilon", "use_covariance": "!no_covariance", "use_vnorm": "!no_value_norm"}},
-	"AdaKVPress":             {"adakv", map[string]string{"alpha_safeguard": "floor"}},
-	"AdaSnapKV(fork)":        {"adasnapkv", map[string]string{"window_size": "window", "kernel_size": "kernel", "floor_alpha": "floor"}},
-	"KeyRerotationPress":     {"rerotate", nil},
+	"RandomPress":                 {"random", map[string]string{"seed": "=seed"}},
+	"KnormPress":                  {"knorm", nil},
+	"KeyDiffPress":                {"keydiff", nil},
+	"StreamingLLMPress":           {"streaming_llm", map[string]string{"n_sink": "sinks"}},
+	"SnapKVPress":                 {"snapkv", map[string]string{"window_size": "window", "kernel_size": "kernel"}},
+	"TOVAPress":                   {"tova", nil},
+	"ObservedAttentionPress":      {"observed_attention", nil},
+	"ExpectedAttentionPress":      {"expected_attention", map[string]string{"n_future_positions": "future", "n_sink": "sinks", "epsilon": "=epsilon", "use_covariance": "!no_covariance", "use_vnorm": "!no_value_norm"}},
+	"AdaKVPress":                  {"adakv", map[string]string{"alpha_safeguard": "floor"}},
+	"ExpectedAttentionStatsPress": {"expected_attention_stats", map[string]string{"n_future_positions": "future", "n_sink": "sinks", "epsilon": "=epsilon", "use_covariance": "!no_covariance", "use_vnorm": "!no_value_norm"}},
+	"QFilterPress":                {"qfilter", nil},
+	"LagKVPress":                  {"lagkv", map[string]string{"n_sink": "sinks", "lag_size": "lag", "cross_scoring": "cross_scoring"}},
+	"LeverageScorePress":          {"leverage", map[string]string{"sketch_dimension": "sketch"}},
+	"NonCausalAttnPress":          {"noncausal(compat=true)", map[string]string{"chunk_size": "chunk"}},
+	"CompactorPress":              {"compactor(compat=true)", map[string]string{"sink_size_start": "sinks", "sink_size_end": "last", "chunk_size": "chunk", "sketch_dimension": "sketch", "blending": "blending"}},
+	"CURPress":                    {"cur", map[string]string{"num_sinks": "sinks", "leverage_type": "leverage", "use_random_leverage": "random", "use_local_approximation": "?window", "local_window_size": "window"}},
+	"CapPress":                    {"cap", map[string]string{"tau": "tau", "n_future_positions": "future", "n_sink": "sinks", "epsilon": "epsilon"}},
+	"KVzapPress":                  {"kvzap", map[string]string{"model_type": ""}},
+	"FastKVzipPress":              {"fastkvzip", map[string]string{"layerwise": "layerwise", "n_sink": "sinks", "window_size": "window", "window_ratio": "share"}},
+	"PyramidKVPress":              {"pyramidkv", map[string]string{"window_size": "window", "kernel_size": "kernel", "beta": "beta"}},
+	"ThinKPress":                  {"think", map[string]string{"key_channel_compression_ratio": "=ratio", "window_size": "window"}},
+	"SimLayerKVPress":             {"simlayerkv(compat=true)", map[string]string{"lazy_threshold": "threshold", "n_last": "last", "n_recent": "recent", "n_initial": "initial"}},
+	"DuoAttentionPress":           {"duo_attention", map[string]string{"head_compression_ratio": "=ratio"}},
+	"CriticalKVPress":             {"criticalkv", map[string]string{"epsilon": "epsilon", "first_stage_ratio": "first_stage"}},
+	"CriticalAdaKVPress":          {"critical_adakv", map[string]string{"alpha_safeguard": "floor", "epsilon": "epsilon", "first_stage_ratio": "first_stage"}},
+	"LUKVPress":                   {"lukv", map[string]string{"sink": "sinks", "window": "window"}},
+	"ChunkKVPress":                {"chunkkv", map[string]string{"chunk_length": "length"}},
+	"EntropyGatedChunkKVPress":    {"entropy_chunkkv(compat=true)", map[string]string{"chunk_length": "length", "low_entropy_chunk_length": "low"}},
+	"ChunkPress":                  {"chunk(compat=true)", map[string]string{"chunk_length": "length"}},
+	"BlockPress":                  {"block(compat=true)", map[string]string{"block_size": "size"}},
+	"PerLayerCompressionPress":    {"perlayer", map[string]string{"compression_ratios": "ratios"}},
+	"ComposedPress":               {"composed", nil},
+	"MergingPress":                {"merging", map[string]string{"similarity_threshold": "=threshold", "merge_fraction": "fraction"}},
+	"DMSPress":                    {"dms", map[string]string{"threshold": "=threshold", "sliding_window_size": "window"}},
+	"AdaSnapKV(fork)":             {"adasnapkv", map[string]string{"window_size": "window", "kernel_size": "kernel", "floor_alpha": "floor"}},
+	"KeyRerotationPress":          {"rerotate", nil},
 }
 
-// Press builds the press of a case; nil for none. Random numbers that the reference recorded are fed to it.
+// Press builds the press of a case; nil for none. Trained weights and random numbers are those that the reference
+// recorded.
 func (c *Case) Press() (kvpress.Press, error) {
 	if c.Spec == nil {
 		return nil, nil
 	}
-	text, ratio, err := c.Spec.spell()
+	text, budget, err := c.Spec.spell()
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasSuffix(text, ratio) {
-		text += ratio
+	forget, err := c.group.lend(c.Spec)
+	defer forget()
+	if err != nil {
+		return nil, err
 	}
-	p, err := kvpress.Parse(text)
+	p, err := kvpress.Parse(text + budget)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotBuilt, err)
 	}
-	if c.Spec.Name != "RandomPress" {
-		return p, nil
+	draws, err := c.draws()
+	if err != nil || draws == nil {
+		return p, err
 	}
-	name := c.Tensors["scores"]
-	if _, shape, err := c.group.Floats(name); err == nil && len(shape) == 2 { // equal in all layers
-		x, _, _ := c.group.Floats(name)
-		return fed{p, []tensor.Mat{{Rows: shape[0], Cols: shape[1], Data: x}}}, nil
-	}
-	draws, err := c.group.Layers(name)
-	return fed{p, draws}, err
+	return fed{p, draws}, nil
 }
 
-// spell writes the press in this project's spelling, and the budget it ends with.
+// spell writes the press in this project's spelling, and the budget that follows it.
 func (s *Spec) spell() (text, budget string, err error) {
 	k, ok := classes[s.Name]
 	if !ok {
 		return "", "", fmt.Errorf("%w: %s", ErrNotBuilt, s.Name)
 	}
+	name, compat, _ := strings.Cut(k.name, "(")
 	var args []string
-	var names []string
-	for name := range s.Args {
-		names = append(names, name)
+	if compat != "" {
+		args = append(args, strings.TrimSuffix(compat, ")"))
 	}
-	sort.Strings(names)
-	for _, name := range names {
-		raw := s.Args[name]
-		switch name {
+	for _, key := range slices.Sorted(maps.Keys(s.Args)) {
+		raw := string(s.Args[key])
+		switch key {
 		case "compression_ratio":
-			budget = ":" + string(raw)
+			budget = ":" + raw
 			continue
-		case "press", "base_press":
-			var inner Spec
-			if err := json.Unmarshal(raw, &inner); err != nil {
-				return "", "", err
-			}
-			text, b, err := inner.spell()
+		case "press", "presses":
+			inner, b, err := spellInner(s.Args[key])
 			if err != nil {
 				return "", "", err
 			}
-			budget = b
-			args = append([]string{text}, args...)
+			args = append(args, inner)
+			if b != "" {
+				budget = b
+			}
 			continue
 		}
-		ours, ok := k.args[name]
+		ours, ok := k.args[key]
 		if !ok {
-			return "", "", fmt.Errorf("%w: %s(%s)", ErrNotBuilt, s.Name, name)
+			return "", "", fmt.Errorf("%w: %s(%s)", ErrNotBuilt, s.Name, key)
 		}
-		args = append(args, parameter(ours, string(raw)))
+		if p := parameter(ours, raw); p != "" {
+			args = append(args, p)
+		}
 	}
-	text = k.name
 	if len(args) > 0 {
-		text += "(" + strings.Join(args, ", ") + ")"
+		name += "(" + strings.Join(args, ", ") + ")"
 	}
-	return text, budget, nil
+	return name, budget, nil
 }
 
-// parameter writes one parameter. Here 0 means the default, so a 0 of the original becomes -1; an exclamation mark
-// turns a boolean round.
-func parameter(name, raw string) string {
-	if strings.HasPrefix(name, "!") {
-		return name[1:] + "=" + strconv.FormatBool(raw != "true")
+// spellInner writes one press, whose budget goes to the outer one, or several presses, each with its own.
+func spellInner(raw json.RawMessage) (text, budget string, err error) {
+	var one Spec
+	if json.Unmarshal(raw, &one) == nil {
+		return one.spell()
 	}
-	if v, err := strconv.ParseFloat(raw, 64); err == nil && v == 0 && name != "epsilon" && name != "seed" {
+	var all []Spec
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return "", "", err
+	}
+	var texts []string
+	for _, s := range all {
+		text, budget, err := s.spell()
+		if err != nil {
+			return "", "", err
+		}
+		texts = append(texts, text+budget)
+	}
+	return strings.Join(texts, ", "), "", nil
+}
+
+// all lists a press and those inside it.
+func (s *Spec) all() []*Spec {
+	specs := []*Spec{s}
+	for _, key := range []string{"press", "presses"} {
+		var one Spec
+		var several []Spec
+		if json.Unmarshal(s.Args[key], &one) == nil {
+			several = []Spec{one}
+		} else if json.Unmarshal(s.Args[key], &several) != nil {
+			continue
+		}
+		for i := range several {
+			specs = append(specs, several[i].all()...)
+		}
+	}
+	return specs
+}
+
+// parameter writes one parameter, or nothing. Here 0 means a default, so a 0 of the original becomes -1.
+func parameter(ours, raw string) string {
+	switch {
+	case ours == "" || raw == "null":
+		return ""
+	case ours[0] == '!':
+		return ours[1:] + "=" + strconv.FormatBool(raw != "true")
+	case ours[0] == '?' && raw == "false":
+		return ours[1:] + "=-1"
+	case ours[0] == '?':
+		return ""
+	case ours[0] == '=':
+		return ours[1:] + "=" + raw
+	}
+	if v, err := strconv.ParseFloat(raw, 64); err == nil && v == 0 {
 		raw = "-1"
 	}
-	return name + "=" + raw
+	raw = strings.NewReplacer(`"`, "", "[", "", "]", "", ", ", "/", ",", "/").Replace(raw)
+	return ours + "=" + raw
+}
+
+// draws are the random numbers of the case, one matrix per layer; nil when it drew none.
+func (c *Case) draws() ([]tensor.Mat, error) {
+	if c.Spec.Name == "RandomPress" {
+		x, shape, err := c.group.Floats(c.Tensors["scores"])
+		if err != nil || len(shape) != 2 {
+			return c.group.Layers(c.Tensors["scores"])
+		}
+		return []tensor.Mat{{Rows: shape[0], Cols: shape[1], Data: x}}, nil // equal in all layers
+	}
+	var all []tensor.Mat
+	for c.Tensors["rand."+strconv.Itoa(len(all))] != "" {
+		x, shape, err := c.group.Floats(c.Tensors["rand."+strconv.Itoa(len(all))])
+		if err != nil {
+			return nil, err
+		}
+		cols := shape[len(shape)-1]
+		all = append(all, tensor.Mat{Rows: len(x) / cols, Cols: cols, Data: x})
+	}
+	return all, nil
 }
 
 // fed hands recorded random numbers to a press, layer by layer.

@@ -166,11 +166,39 @@ func (g *Group) Layers(name string) ([]tensor.Mat, error) {
 	return all, nil
 }
 
+// header reads a field of the index.
+func (g *Group) header(name string, v any) error {
+	if err := json.Unmarshal(g.Header[name], v); err != nil {
+		return fmt.Errorf("%s: index.json: %s: %w", g.Dir, name, err)
+	}
+	return nil
+}
+
+// matrices reads a tensor (a, b, rows, cols) as a times b matrices.
+func (g *Group) matrices(name string) ([][]tensor.Mat, error) {
+	x, shape, err := g.Floats(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(shape) != 4 {
+		return nil, fmt.Errorf("tensor %s has shape %v, four dimensions are wanted", name, shape)
+	}
+	all := make([][]tensor.Mat, shape[0])
+	size := shape[2] * shape[3]
+	for i := range all {
+		for range shape[1] {
+			all[i] = append(all[i], tensor.Mat{Rows: shape[2], Cols: shape[3], Data: x[:size]})
+			x = x[size:]
+		}
+	}
+	return all, nil
+}
+
 // ContextIDs are the tokens of the case's context.
 func (c *Case) ContextIDs() ([]int, error) {
 	name := c.Context
 	if name == "" {
-		if err := json.Unmarshal(c.group.Header["context"], &name); err != nil {
+		if err := c.group.header("context", &name); err != nil {
 			return nil, err
 		}
 	}
@@ -180,7 +208,7 @@ func (c *Case) ContextIDs() ([]int, error) {
 // QuestionIDs are the tokens of the question.
 func (c *Case) QuestionIDs() ([]int, error) {
 	var name string
-	if err := json.Unmarshal(c.group.Header["question"], &name); err != nil {
+	if err := c.group.header("question", &name); err != nil {
 		return nil, err
 	}
 	return c.group.Ints(name)

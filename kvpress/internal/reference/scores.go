@@ -1,7 +1,6 @@
 package reference
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
@@ -17,6 +16,9 @@ func (c *Case) Tolerance() Tolerance {
 		if strings.HasPrefix(c.Label, z) {
 			return Tolerance{Absolute: 1e-3}
 		}
+	}
+	if strings.HasPrefix(c.Label, "QFilter") {
+		return Tolerance{Absolute: EditedPairs, Relative: 1e-4} // products with keys, which are compared like this
 	}
 	return Tolerance{Absolute: 1e-6, Relative: 1e-4}
 }
@@ -34,20 +36,5 @@ func (c *Case) Scores() ([]tensor.Mat, error) {
 
 // Edited are the keys or values that the press left behind, [layer][KV head] (kept pairs, channels).
 func (c *Case) Edited(kind string) ([][]tensor.Mat, error) {
-	x, shape, err := c.group.Floats(c.Tensors[kind])
-	if err != nil {
-		return nil, err
-	}
-	if len(shape) != 4 {
-		return nil, fmt.Errorf("tensor %s has shape %v, four dimensions are wanted", c.Tensors[kind], shape)
-	}
-	layers := make([][]tensor.Mat, shape[0])
-	for i := range layers {
-		for range shape[1] {
-			size := shape[2] * shape[3]
-			layers[i] = append(layers[i], tensor.Mat{Rows: shape[2], Cols: shape[3], Data: x[:size]})
-			x = x[size:]
-		}
-	}
-	return layers, nil
+	return c.group.matrices(c.Tensors[kind])
 }
