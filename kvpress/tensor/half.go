@@ -1,0 +1,45 @@
+package tensor
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// FromBF16 reads bfloat16 numbers, little endian.
+func FromBF16(dst []float32, src []byte) {
+	for i := range dst {
+		dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
+	}
+}
+
+// ToBF16 writes bfloat16 numbers, rounded to the nearest, to even in the middle.
+func ToBF16(dst []byte, src []float32) {
+	for i, v := range src {
+		bits := math.Float32bits(v)
+		if v == v {
+			bits += 0x7fff + bits>>16&1
+		} else {
+			bits |= 1 << 22 // stays NaN
+		}
+		binary.LittleEndian.PutUint16(dst[2*i:], uint16(bits>>16))
+	}
+}
+
+// FromF16 reads half-precision numbers, little endian.
+func FromF16(dst []float32, src []byte) {
+	for i := range dst {
+		dst[i] = fromHalf(binary.LittleEndian.Uint16(src[2*i:]))
+	}
+}
+
+func fromHalf(h uint16) float32 {
+	sign, exponent, fraction := uint32(h>>15)<<31, uint32(h>>10&31), uint32(h&1023)
+	switch exponent {
+	case 0: // zero and numbers below the normal ones
+		v := float32(fraction) / (1 << 24)
+		return math.Float32frombits(math.Float32bits(v) | sign)
+	case 31:
+		return math.Float32frombits(sign | 255<<23 | fraction<<13)
+	}
+	return math.Float32frombits(sign | (exponent+112)<<23 | fraction<<13)
+}

@@ -1,0 +1,119 @@
+// Package tensor holds matrices of float32 and the loops over them that everything else is built on. The hot loops
+// exist twice: in assembly for processors with AVX2 and FMA, chosen when the program starts, and in Go.
+//
+// Results have the same bits for any number of threads: each number of a product is summed up in one fixed order.
+package tensor
+
+import (
+	"fmt"
+	"math"
+)
+
+// Mat is a matrix (Rows, Cols), row after row.
+type Mat struct {
+	Rows, Cols int
+	Data       []float32
+}
+
+// New makes a matrix of zeros.
+func New(rows, cols int) Mat { return Mat{Rows: rows, Cols: cols, Data: make([]float32, rows*cols)} }
+
+// Row is row i, in place.
+func (m Mat) Row(i int) []float32 { return m.Data[i*m.Cols : (i+1)*m.Cols] }
+
+// At is the number in row i, column j.
+func (m Mat) At(i, j int) float32 { return m.Data[i*m.Cols+j] }
+
+// Set changes the number in row i, column j.
+func (m Mat) Set(i, j int, v float32) { m.Data[i*m.Cols+j] = v }
+
+// Clone is a copy.
+func (m Mat) Clone() Mat {
+	return Mat{Rows: m.Rows, Cols: m.Cols, Data: append([]float32(nil), m.Data...)}
+}
+
+// Slice is the part from row from up to, not including, row to, in place.
+func (m Mat) Slice(from, to int) Mat {
+	return Mat{Rows: to - from, Cols: m.Cols, Data: m.Data[from*m.Cols : to*m.Cols]}
+}
+
+// String says the shape and the first numbers.
+func (m Mat) String() string {
+	s := fmt.Sprintf("matrix (%d, %d)", m.Rows, m.Cols)
+	for i, v := range m.Data[:min(len(m.Data), 4)] {
+		if i == 0 {
+			s += " beginning with"
+		}
+		s += fmt.Sprintf(" %.4g", v)
+	}
+	return s
+}
+
+// Scale multiplies every number by s.
+func Scale(x []float32, s float32) {
+	for i := range x {
+		x[i] *= s
+	}
+}
+
+// Add is dst += x.
+func Add(dst, x []float32) {
+	dst = dst[:len(x)]
+	for i, v := range x {
+		dst[i] += v
+	}
+}
+
+// Sum adds the numbers up.
+func Sum(x []float32) float32 {
+	var s float32
+	for _, v := range x {
+		s += v
+	}
+	return s
+}
+
+// Max is the largest number; minus infinity for none.
+func Max(x []float32) float32 {
+	top := float32(math.Inf(-1))
+	for _, v := range x {
+		top = max(top, v)
+	}
+	return top
+}
+
+// Norm is the Euclidean length.
+func Norm(x []float32) float32 { return float32(math.Sqrt(float64(Dot(x, x)))) }
+
+// Softmax turns numbers into shares that add up to 1, in place.
+func Softmax(x []float32) {
+	if len(x) == 0 {
+		return
+	}
+	Scale(x, 1/expSum(x, Max(x)))
+}
+
+// RMSNorm divides x by its root mean square and multiplies it by weight. dst may be x.
+func RMSNorm(dst, x, weight []float32, epsilon float32) {
+	scale := float32(1 / math.Sqrt(float64(Dot(x, x)/float32(len(x))+epsilon)))
+	dst, weight = dst[:len(x)], weight[:len(x)]
+	for i, v := range x {
+		dst[i] = v * scale * weight[i]
+	}
+}
+
+// SiLUMul is gate = silu(gate) * up, in place.
+func SiLUMul(gate, up []float32) {
+	var e [256]float32
+	for from := 0; from < len(gate); from += len(e) {
+		g := gate[from:min(len(gate), from+len(e))]
+		u := up[from : from+len(g)]
+		for i, v := range g {
+			e[i] = -v
+		}
+		expSum(e[:len(g)], 0)
+		for i, v := range g {
+			g[i] = v / (1 + e[i]) * u[i]
+		}
+	}
+}

@@ -1,0 +1,310 @@
+package tensor
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+)
+
+func random(r *rand.Rand, rows, cols int) Mat {
+	m := New(rows, cols)
+	for i := range m.Data {
+		m.Data[i] = float32(r.NormFloat64())
+	}
+	return m
+}
+
+// near fails when numbers differ by more than float32 sums of that length explain.
+func near(t *testing.T, what string, got, want []float32, tolerance float64) {
+	t.Helper()
+	worst := 0.0
+	for i := range want {
+		worst = max(worst, math.Abs(float64(got[i]-want[i]))/max(1, math.Abs(float64(want[i]))))
+		if want[i] == want[i] && got[i] != got[i] {
+			worst = math.Inf(1)
+		}
+	}
+	if worst > tolerance || len(got) != len(want) {
+		t.Errorf("%s: largest difference %g, at most %g is expected", what, worst, tolerance)
+	}
+}
+
+// naive is a product in float64.
+func naive(a, b Mat) Mat {
+	out := New(a.Rows, b.Rows)
+	for i := range a.Rows {
+		for j := range b.Rows {
+			var s float64
+			for k := range a.Cols {
+				s += float64(a.At(i, k)) * float64(b.At(j, k))
+			}
+			out.Set(i, j, float32(s))
+		}
+	}
+	return out
+}
+
+func bf16(m Mat) []byte {
+	b := make([]byte, 2*len(m.Data))
+	ToBF16(b, m.Data)
+	return b
+}
+
+func TestProducts(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, rows := range []int{1, 2, 5, 6, 7, 12, 33} {
+		for _, in := range []int{1, 3, 16, 64, 255, 256, 257, 600} {
+			for _, out := range []int{1, 15, 16, 17, 64, 100, 270} {
+				name := fmt.Sprintf("(%d, %d) x (%d, %d)", rows, in, out, in)
+				x, w := random(r, rows, in), random(r, out, in)
+				FromBF16(w.Data, bf16(w)) // numbers that bfloat16 holds
+				want := naive(x, w)
+				got := New(rows, out)
+				MulT(got, x, w)
+				near(t, "plain "+name, got.Data, want.Data, 2e-4)
+				single, err := PackF32(out, in, w.Data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				half, err := PackBF16(out, in, bf16(w))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for kind, packed := range map[string]*Weight{"float32 ": single, "bfloat16 ": half} {
+					clear(got.Data)
+					packed.MulT(got, x)
+					near(t, kind+name, got.Data, want.Data, 2e-4)
+					row := make([]float32, in)
+					packed.Row(row, out-1)
+					if !reflect.DeepEqual(row, w.Row(out-1)) {
+						t.Errorf("%s%s: the last row comes back changed", kind, name)
+					}
+				}
+				if out > 32 {
+					part := New(rows, 20)
+					half.MulTRows(part, x, 16, 36)
+					for i := range rows {
+						near(t, "part of "+name, part.Row(i), want.Row(i)[16:36], 2e-4)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestThreadsDoNotChangeBits(t *testing.T) {
+	before := Threads()
+	defer SetThreads(before)
+	r := rand.New(rand.NewPCG(2, 1))
+	x, w := random(r, 37, 300), random(r, 333, 300)
+	packed, err := PackBF16(333, 300, bf16(w))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first []float32
+	for _, n := range []int{1, 2, 5} {
+		SetThreads(n)
+		if Threads() != n {
+			t.Errorf("%d threads were asked for, there are %d", n, Threads())
+		}
+		got, one := New(37, 333), New(1, 333)
+		packed.MulT(got, x)
+		packed.MulT(one, x.Slice(3, 4))
+		near(t, "a row alone", one.Data, got.Row(3), 1e-4)
+		all := append(got.Data, one.Data...)
+		if first == nil {
+			first = all
+		} else if !reflect.DeepEqual(all, first) {
+			t.Errorf("%d threads give other bits than one", n)
+		}
+	}
+}
+
+// pagesOf puts keys and values into pages.
+func pagesOf(keys, values Mat) Pages {
+	p := Pages{Len: keys.Rows, Dim: keys.Cols}
+	for i := range keys.Rows {
+		if i%PageRows == 0 {
+			p.K, p.V = append(p.K, make([]float32, keys.Cols*PageRows)), append(p.V, make([]float32, keys.Cols*PageRows))
+		}
+		last := len(p.K) - 1
+		for d, v := range keys.Row(i) {
+			p.K[last][d*PageRows+i%PageRows] = v
+		}
+		copy(p.V[last][i%PageRows*keys.Cols:], values.Row(i))
+	}
+	return p
+}
+
+func TestAttend(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 1))
+	for _, dim := range []int{8, 16, 24, 64, 80} {
+		for _, length := range []int{1, 31, 32, 33, 255, 256, 300, 700} {
+			for _, tokens := range []int{1, 2, 7, 40} {
+				for _, group := range []int{1, 3} {
+					for _, window := range []int{0, 1, 50} {
+						if tokens > length {
+							continue
+						}
+						keys, values, q := random(r, length, dim), random(r, length, dim), random(r, tokens*group, dim)
+						scale := float32(1 / math.Sqrt(float64(dim)))
+						want, got := New(q.Rows, dim), New(q.Rows, dim)
+						for i := range q.Rows {
+							seen := length - tokens + i/group + 1
+							first := 0
+							if window > 0 {
+								first = max(0, seen-window)
+							}
+							var sum float64
+							out := make([]float64, dim)
+							for j := first; j < seen; j++ {
+								w := math.Exp(float64(dotGo(q.Row(i), keys.Row(j)) * scale))
+								sum += w
+								for d := range out {
+									out[d] += w * float64(values.At(j, d))
+								}
+							}
+							for d := range out {
+								want.Set(i, d, float32(out[d]/sum))
+							}
+						}
+						Attend(got, q, group, pagesOf(keys, values), scale, window)
+						near(t, fmt.Sprintf("dim %d, length %d, tokens %d, group %d, window %d", dim, length, tokens, group, window), got.Data, want.Data, 1e-4)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestLoopsAndTheirTwins(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 1))
+	for n := range 100 {
+		a, b := random(r, 1, n).Data, random(r, 1, n).Data
+		near(t, fmt.Sprintf("dot of %d", n), []float32{Dot(a, b)}, []float32{dotGo(a, b)}, 1e-5)
+		c, d := append([]float32(nil), a...), append([]float32(nil), a...)
+		AddScaled(c, 0.7, b)
+		addScaledGo(d, 0.7, b)
+		near(t, fmt.Sprintf("sum of %d", n), c, d, 1e-6)
+		Scale(a, 20)
+		c, d = append([]float32(nil), a...), append([]float32(nil), a...)
+		s, sg := expSum(c, 3), expSumGo(d, 3)
+		near(t, fmt.Sprintf("sum of exp of %d", n), []float32{s}, []float32{sg}, 1e-5)
+		for i := range a {
+			want := math.Exp(float64(a[i] - 3))
+			if diff := math.Abs(float64(c[i])-want) / want; want > 1.2e-38 && diff > 3e-7 {
+				t.Errorf("exp(%g) is %g, off by %g", a[i]-3, c[i], diff)
+			}
+		}
+	}
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, n := range []int{1, 8} {
+		x := make([]float32, n)
+		for _, c := range []struct{ in, want float32 }{{-inf, 0}, {-1000, 0}, {nan, nan}, {0, 1}} {
+			for i := range x {
+				x[i] = c.in
+			}
+			expSum(x, 0)
+			if x[0] != c.want && c.want == c.want || c.want != c.want && x[0] == x[0] {
+				t.Errorf("exp(%g) is %g, want %g", c.in, x[0], c.want)
+			}
+		}
+	}
+}
+
+func TestHalfPrecision(t *testing.T) {
+	for _, v := range []float32{0, 1, -2.5, 1.00390625, 3.3895314e38, float32(math.Inf(-1))} {
+		b, back := make([]byte, 2), make([]float32, 1)
+		ToBF16(b, []float32{v})
+		FromBF16(back, b)
+		if math.Abs(float64(back[0]-v)) > math.Abs(float64(v))/256 {
+			t.Errorf("%g becomes %g in bfloat16", v, back[0])
+		}
+	}
+	for bits, want := range map[uint16]float32{0: 0, 0x3c00: 1, 0xc000: -2, 1: 5.9604645e-8, 0x03ff: 6.097555e-5, 0x7bff: 65504, 0x7c00: float32(math.Inf(1))} {
+		b, got := make([]byte, 2), make([]float32, 1)
+		binary.LittleEndian.PutUint16(b, bits)
+		FromF16(got, b)
+		if got[0] != want {
+			t.Errorf("half %#x is %g, want %g", bits, got[0], want)
+		}
+	}
+}
+
+func TestParallel(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 1000} {
+		hit := make([]int, n)
+		Parallel(n, func(i int) {
+			Parallel(3, func(int) {}) // a nested call runs inline
+			hit[i]++
+		})
+		for i, h := range hit {
+			if h != 1 {
+				t.Errorf("task %d of %d ran %d times", i, n, h)
+			}
+		}
+	}
+	defer func() {
+		if r := recover(); r != "boom" {
+			t.Errorf("a panic came out as %v", r)
+		}
+		done := 0
+		Parallel(1, func(int) { done++ })
+		if done != 1 {
+			t.Error("after a panic nothing works any more")
+		}
+	}()
+	Parallel(100, func(i int) {
+		if i == 50 {
+			panic("boom")
+		}
+	})
+}
+
+func TestNothingIsAllocated(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 1))
+	x, keys, values := random(r, 6, 64), random(r, 300, 64), random(r, 300, 64)
+	p, out := pagesOf(keys, values), New(6, 64)
+	Attend(out, x, 3, p, 0.1, 0)
+	if n := testing.AllocsPerRun(50, func() { Attend(out, x, 3, p, 0.1, 0) }); n > 0 {
+		t.Errorf("Attend allocates %v times", n)
+	}
+}
+
+func BenchmarkMulT(b *testing.B) {
+	r := rand.New(rand.NewPCG(6, 1))
+	for _, s := range []struct{ n, in, out int }{{256, 576, 960}, {256, 576, 3072}, {256, 1536, 576}, {1, 576, 3072}, {1, 1536, 576}, {1, 576, 49152}} {
+		b.Run(fmt.Sprintf("%dx%dx%d", s.n, s.in, s.out), func(b *testing.B) {
+			w, err := PackBF16(s.out, s.in, make([]byte, 2*s.out*s.in))
+			if err != nil {
+				b.Fatal(err)
+			}
+			x, dst := random(r, s.n, s.in), New(s.n, s.out)
+			b.ResetTimer()
+			for b.Loop() {
+				w.MulT(dst, x)
+			}
+			seconds := b.Elapsed().Seconds() / float64(b.N)
+			b.ReportMetric(2*float64(s.n*s.in*s.out)/seconds/1e9, "GFLOP/s")
+			b.ReportMetric(float64(w.Bytes())/seconds/1e9, "GB/s")
+		})
+	}
+}
+
+func BenchmarkAttend(b *testing.B) {
+	r := rand.New(rand.NewPCG(7, 1))
+	for _, tokens := range []int{1, 32} {
+		b.Run(fmt.Sprint(tokens), func(b *testing.B) {
+			p := pagesOf(random(r, 2048, 64), random(r, 2048, 64))
+			q, dst := random(r, 3*tokens, 64), New(3*tokens, 64)
+			b.ResetTimer()
+			for b.Loop() {
+				Attend(dst, q, 3, p, 0.125, 0)
+			}
+			b.ReportMetric(4*float64(q.Rows*2048*64)/b.Elapsed().Seconds()*float64(b.N)/1e9, "GFLOP/s")
+		})
+	}
+}
