@@ -2,6 +2,7 @@ package kvpress
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -71,7 +72,7 @@ func ParseBudget(s string) (Budget, error) {
 		return b, b.Check()
 	}
 	for _, u := range byteUnits {
-		if err == nil && u.name == unit {
+		if err == nil && u.name == unit && n <= math.MaxInt64/u.size {
 			b := Budget{Total: n * u.size}
 			return b, b.Check()
 		}

@@ -54,8 +54,33 @@ func MethodNamed(name string) (Method, error) {
 		return m, nil
 	}
 	var names []string
+	nearest := ""
 	for _, m := range Methods() {
 		names = append(names, m.Name)
+		if nearest == "" || distance(name, m.Name) < distance(name, nearest) {
+			nearest = m.Name
+		}
+	}
+	if distance(name, nearest) <= 2 {
+		return Method{}, fmt.Errorf("there is no press %q: did you mean %q?", name, nearest)
 	}
 	return Method{}, fmt.Errorf("there is no press %q: the presses are %s", name, strings.Join(names, ", "))
+}
+
+// distance is the number of letters to change, add or drop to make b of a.
+func distance(a, b string) int {
+	row := span(0, len(b)+1)
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }

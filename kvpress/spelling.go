@@ -1,7 +1,9 @@
 package kvpress
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -135,9 +137,13 @@ type expression struct {
 	budget *Budget
 }
 
+// deepest is how deep presses may be nested in a spelling.
+const deepest = 16
+
 type parser struct {
-	text string
-	at   int
+	text  string
+	at    int
+	depth int
 }
 
 func (p *parser) skip() {
@@ -185,6 +191,10 @@ func (p *parser) expression() (expression, error) {
 	if e.name == "" {
 		return e, fmt.Errorf("a name is missing at character %d", p.at)
 	}
+	if p.depth++; p.depth > deepest {
+		return e, fmt.Errorf("presses are nested more than %d deep", deepest)
+	}
+	defer func() { p.depth-- }()
 	if p.take('(') {
 		for !p.take(')') {
 			if len(e.inner)+len(e.keys) > 0 && !p.take(',') {
@@ -282,12 +292,25 @@ func (e expression) fill(prototype reflect.Value, budget *Budget) (reflect.Value
 		}
 		f.Set(reflect.ValueOf(*budget))
 	}
+	if e.budget != nil && !hasBudget(v) {
+		return v, fmt.Errorf("%s has no budget: leave out the :%s", e.name, e.budget)
+	}
 	for i, k := range e.keys {
 		if err := e.setParameter(v, k, e.values[i]); err != nil {
 			return v, err
 		}
 	}
 	return v, nil
+}
+
+// hasBudget reports whether a press has a budget or hands one on.
+func hasBudget(v reflect.Value) bool {
+	for _, t := range []reflect.Type{budgetType, pressType, reflect.SliceOf(pressType)} {
+		if _, ok := fieldOf(v, t); ok {
+			return true
+		}
+	}
+	return false
 }
 
 func fieldOf(v reflect.Value, t reflect.Type) (reflect.Value, bool) {
@@ -314,6 +337,11 @@ func (e expression) fillInner(v reflect.Value, budget *Budget) error {
 		f.Set(reflect.ValueOf(s))
 		return nil
 	}
+	several, takesSeveral := fieldOf(v, reflect.SliceOf(pressType))
+	one, takesOne := fieldOf(v, pressType)
+	if len(e.inner) > 0 && !takesSeveral && !takesOne {
+		return fmt.Errorf("%s wraps no other press", e.name)
+	}
 	var presses []Press
 	for _, in := range e.inner {
 		p, err := in.press(budget)
@@ -322,19 +350,13 @@ func (e expression) fillInner(v reflect.Value, budget *Budget) error {
 		}
 		presses = append(presses, p)
 	}
-	if f, ok := fieldOf(v, reflect.SliceOf(pressType)); ok {
-		f.Set(reflect.ValueOf(presses))
-		return nil
-	}
-	if f, ok := fieldOf(v, pressType); ok {
-		if len(presses) != 1 {
-			return fmt.Errorf("%s takes one press: write %s(snapkv):0.5", e.name, e.name)
-		}
-		f.Set(reflect.ValueOf(presses[0]))
-		return nil
-	}
-	if len(presses) > 0 {
-		return fmt.Errorf("%s wraps no other press", e.name)
+	switch {
+	case takesSeveral:
+		several.Set(reflect.ValueOf(presses))
+	case takesOne && len(presses) != 1:
+		return fmt.Errorf("%s takes one press: write %s(snapkv):0.5", e.name, e.name)
+	case takesOne:
+		one.Set(reflect.ValueOf(presses[0]))
 	}
 	return nil
 }
@@ -366,25 +388,25 @@ func setText(f reflect.Value, text string) error {
 	case reflect.Int, reflect.Int64:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return fmt.Errorf("a whole number is wanted")
+			return errors.New("a whole number is wanted")
 		}
 		f.SetInt(n)
 	case reflect.Uint64:
 		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return fmt.Errorf("a whole number from 0 is wanted")
+			return errors.New("a whole number from 0 is wanted")
 		}
 		f.SetUint(n)
 	case reflect.Float64:
-		x, err := strconv.ParseFloat(text, 64)
+		x, err := parseNumber(text)
 		if err != nil {
-			return fmt.Errorf("a number is wanted")
+			return err
 		}
 		f.SetFloat(x)
 	case reflect.Bool:
 		b, err := strconv.ParseBool(text)
 		if err != nil {
-			return fmt.Errorf("true or false is wanted")
+			return errors.New("true or false is wanted")
 		}
 		f.SetBool(b)
 	case reflect.String:
@@ -392,15 +414,24 @@ func setText(f reflect.Value, text string) error {
 	case reflect.Slice:
 		var xs []float64
 		for _, part := range strings.Split(text, "/") {
-			x, err := strconv.ParseFloat(part, 64)
+			x, err := parseNumber(part)
 			if err != nil {
-				return fmt.Errorf("numbers separated by / are wanted")
+				return errors.New("numbers separated by / are wanted")
 			}
 			xs = append(xs, x)
 		}
 		f.Set(reflect.ValueOf(xs))
 	default:
-		return fmt.Errorf("cannot be written in a spelling: set the field in Go")
+		return errors.New("cannot be written in a spelling: set the field in Go")
 	}
 	return nil
+}
+
+// parseNumber reads a finite number.
+func parseNumber(text string) (float64, error) {
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0, errors.New("a number is wanted")
+	}
+	return x, nil
 }
