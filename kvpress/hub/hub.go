@@ -1,0 +1,131 @@
+// Package hub finds and fetches what lies outside the program: models and Wikipedia articles.
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/kvnotes/kvnotes/kvpress/needle"
+	"github.com/kvnotes/kvnotes/kvpress/weights"
+)
+
+// A Model is the files of a model. Files that a model does not have are nil.
+type Model struct {
+	Name, Dir        string // Dir is empty for the embedded model
+	Config           []byte
+	GenerationConfig []byte
+	Tokenizer        []byte
+	TokenizerConfig  []byte
+	ChatTemplate     []byte
+	Weights          *weights.File
+}
+
+// Close unmaps the weights.
+func (m *Model) Close() error { return m.Weights.Close() }
+
+// Open finds a model: "needle", which is part of the program; "smollm2", after Pull; the path of a Hugging Face
+// folder; or a name, such as ORG/MODEL, in the Hugging Face cache.
+func Open(name string) (*Model, error) {
+	if name == "needle" {
+		w, err := weights.FromBytes("the embedded model", needle.Weights)
+		if err != nil {
+			return nil, err
+		}
+		return &Model{
+			Name: name, Config: needle.Config, GenerationConfig: needle.GenerationConfig, Tokenizer: needle.Tokenizer,
+			TokenizerConfig: needle.TokenizerConfig, Weights: w,
+		}, nil
+	}
+	dir, err := Find(name)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Name: filepath.Base(name), Dir: dir}
+	for _, f := range []struct {
+		to       *[]byte
+		name     string
+		required bool
+	}{
+		{&m.Config, "config.json", true}, {&m.Tokenizer, "tokenizer.json", true}, {&m.GenerationConfig, "generation_config.json", false},
+		{&m.TokenizerConfig, "tokenizer_config.json", false}, {&m.ChatTemplate, "chat_template.jinja", false},
+	} {
+		*f.to, err = os.ReadFile(filepath.Join(dir, f.name))
+		if errors.Is(err, fs.ErrNotExist) && !f.required {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w: a Hugging Face folder has config.json, tokenizer.json and model.safetensors", name, err)
+		}
+	}
+	if m.Weights, err = weights.OpenFolder(dir); err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	return m, nil
+}
+
+// Find returns the folder of a model.
+func Find(name string) (string, error) {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return name, nil
+	}
+	if _, ok := recipes[name]; ok {
+		dir, err := pulledFolder(name)
+		if err != nil {
+			return "", err
+		}
+		if _, err := os.Stat(filepath.Join(dir, manifestName)); err != nil {
+			return "", fmt.Errorf("model %s is not on this machine yet: kvnotes pull %s", name, name)
+		}
+		return dir, nil
+	}
+	if strings.Count(name, "/") == 1 && !filepath.IsAbs(name) && !strings.HasPrefix(name, ".") {
+		return findCached(name)
+	}
+	return "", fmt.Errorf("there is no model %q: name needle, smollm2, a folder, or ORG/MODEL of the Hugging Face cache", name)
+}
+
+// findCached looks a model up in the cache that Hugging Face's tools share.
+func findCached(name string) (string, error) {
+	cache := os.Getenv("HF_HUB_CACHE")
+	if cache == "" {
+		home := os.Getenv("HF_HOME")
+		if home == "" {
+			user, err := os.UserHomeDir()
+			if err != nil {
+				return "", err
+			}
+			home = filepath.Join(user, ".cache", "huggingface")
+		}
+		cache = filepath.Join(home, "hub")
+	}
+	dir := filepath.Join(cache, "models--"+strings.ReplaceAll(name, "/", "--"))
+	revision, err := os.ReadFile(filepath.Join(dir, "refs", "main"))
+	if err != nil {
+		return "", fmt.Errorf("model %s is not in the Hugging Face cache (%s): download it with Hugging Face's tools, or give the path of a folder", name, cache)
+	}
+	snapshot := strings.TrimSpace(string(revision))
+	if !filepath.IsLocal(snapshot) {
+		return "", fmt.Errorf("model %s: the cache names revision %q", name, snapshot)
+	}
+	dir = filepath.Join(dir, "snapshots", snapshot)
+	if _, err := os.Stat(dir); err != nil {
+		return "", fmt.Errorf("model %s: %w: download it again", name, err)
+	}
+	return dir, nil
+}
+
+// CacheFolder is where the project keeps what it fetched: $KVNOTES_CACHE, else kvnotes in the user's cache folder.
+func CacheFolder() (string, error) {
+	if dir := os.Getenv("KVNOTES_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache folder: %w: set KVNOTES_CACHE", err)
+	}
+	return filepath.Join(dir, "kvnotes"), nil
+}

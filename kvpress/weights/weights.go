@@ -1,0 +1,243 @@
+// Package weights reads and writes files of numbers: safetensors, whole or in shards, and GGUF.
+package weights
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/edsrzf/mmap-go"
+	"github.com/nlpodyssey/safetensors"
+
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+)
+
+// A DType is the type of a tensor's numbers, spelled as in safetensors files.
+type DType string
+
+// The types that are read. Others are kept as bytes.
+const (
+	F32  DType = "F32"
+	F16  DType = "F16"
+	BF16 DType = "BF16"
+	I32  DType = "I32"
+	U16  DType = "U16"
+)
+
+// sizes are the bytes of one number.
+var sizes = map[DType]int{F32: 4, F16: 2, BF16: 2, I32: 4, U16: 2, "I64": 8, "U8": 1, "I8": 1, "BOOL": 1, "F64": 8, "I16": 2, "U32": 4, "U64": 8}
+
+// A Tensor is a named array of numbers: little endian, row after row. Data is a view into the file.
+type Tensor struct {
+	Name  string
+	DType DType
+	Shape []int
+	Data  []byte
+}
+
+// Elements is how many numbers the tensor has.
+func (t Tensor) Elements() int {
+	n := 1
+	for _, d := range t.Shape {
+		n *= d
+	}
+	return n
+}
+
+// Float32 copies the numbers as float32.
+func (t Tensor) Float32() ([]float32, error) {
+	x := make([]float32, t.Elements())
+	switch t.DType {
+	case BF16:
+		tensor.FromBF16(x, t.Data)
+	case F16:
+		tensor.FromF16(x, t.Data)
+	case F32:
+		for i := range x {
+			x[i] = math.Float32frombits(uint32(t.Data[4*i]) | uint32(t.Data[4*i+1])<<8 | uint32(t.Data[4*i+2])<<16 | uint32(t.Data[4*i+3])<<24)
+		}
+	default:
+		return nil, fmt.Errorf("tensor %s is %s: numbers of type F32, BF16 or F16 are wanted", t.Name, t.DType)
+	}
+	return x, nil
+}
+
+// A File is a set of named tensors, in one file or several.
+type File struct {
+	name     string
+	tensors  map[string]Tensor
+	metadata map[string]string
+	mapped   []mmap.MMap
+	bytes    int64
+}
+
+// FromBytes reads a safetensors file that is in memory. The name is for errors.
+func FromBytes(name string, data []byte) (*File, error) {
+	f := &File{name: name, tensors: map[string]Tensor{}}
+	return f, f.add(name, data)
+}
+
+// OpenFile maps one safetensors file into memory.
+func OpenFile(path string) (*File, error) {
+	f := &File{name: path, tensors: map[string]Tensor{}}
+	if err := f.mapFile(path); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+const (
+	single = "model.safetensors"
+	index  = "model.safetensors.index.json"
+)
+
+// OpenFolder maps the weights of a Hugging Face folder into memory: model.safetensors, or the shards that
+// model.safetensors.index.json lists.
+func OpenFolder(dir string) (*File, error) {
+	if _, err := os.Stat(filepath.Join(dir, single)); err == nil {
+		return OpenFile(filepath.Join(dir, single))
+	}
+	text, err := os.ReadFile(filepath.Join(dir, index))
+	if err != nil {
+		return nil, fmt.Errorf("%s holds neither %s nor %s: only safetensors weights are read", dir, single, index)
+	}
+	var shards struct {
+		Map map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(text, &shards); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, index), err)
+	}
+	var names []string
+	for _, name := range shards.Map {
+		if !filepath.IsLocal(name) || !strings.HasSuffix(name, ".safetensors") {
+			return nil, fmt.Errorf("%s: shard %q: a safetensors file of the same folder is wanted", filepath.Join(dir, index), name)
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	f := &File{name: dir, tensors: map[string]Tensor{}}
+	for _, name := range slices.Compact(names) {
+		if err := f.mapFile(filepath.Join(dir, name)); err != nil {
+			f.Close()
+			return nil, err
+		}
+	}
+	for tensorName, shard := range shards.Map {
+		if _, ok := f.tensors[tensorName]; !ok {
+			f.Close()
+			return nil, fmt.Errorf("%s: tensor %s is not in shard %s: the download is not whole", dir, tensorName, shard)
+		}
+	}
+	return f, nil
+}
+
+func (f *File) mapFile(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() == 0 {
+		return fmt.Errorf("%s is empty: fetch it again", path)
+	}
+	data, err := mmap.Map(file, mmap.RDONLY, 0)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	f.mapped = append(f.mapped, data)
+	return f.add(path, data)
+}
+
+// add reads the tensors of one safetensors file. The parser says where a file is wrong; it may panic on some that
+// lie, and what it lets through is checked again.
+func (f *File) add(name string, data []byte) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s: damaged header: %v", name, r)
+		}
+	}()
+	n, meta, err := safetensors.ReadMetadata(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w: the file is damaged or not safetensors, fetch it again", name, err)
+	}
+	body := data[n+8:]
+	for tensorName, info := range meta.Tensors() {
+		t := Tensor{Name: tensorName, DType: DType(info.DType.String())}
+		elements := uint64(1)
+		for _, d := range info.Shape {
+			if d > math.MaxInt32 || elements > math.MaxInt64/max(d, 1) {
+				return fmt.Errorf("%s: tensor %s has shape %v: the file is damaged", name, tensorName, info.Shape)
+			}
+			elements *= d
+			t.Shape = append(t.Shape, int(d))
+		}
+		from, to := info.DataOffsets[0], info.DataOffsets[1]
+		if from > to || to > uint64(len(body)) || sizes[t.DType] > 0 && to-from != elements*uint64(sizes[t.DType]) {
+			return fmt.Errorf("%s: tensor %s of shape %v lies at bytes %d to %d of %d: the file is damaged", name, tensorName, t.Shape, from, to, len(body))
+		}
+		t.Data = body[from:to:to]
+		if _, twice := f.tensors[tensorName]; twice {
+			return fmt.Errorf("%s: tensor %s is there twice", name, tensorName)
+		}
+		f.tensors[tensorName] = t
+	}
+	f.metadata = meta.Metadata()
+	f.bytes += int64(len(data))
+	return nil
+}
+
+// Tensor returns a tensor by name.
+func (f *File) Tensor(name string) (Tensor, error) {
+	if t, ok := f.tensors[name]; ok {
+		return t, nil
+	}
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	var near []string
+	for other := range f.tensors {
+		if strings.HasSuffix(other, last) && len(near) < 3 {
+			near = append(near, other)
+		}
+	}
+	hint := ""
+	if len(near) > 0 {
+		slices.Sort(near)
+		hint = ": there are " + strings.Join(near, ", ")
+	}
+	return Tensor{}, fmt.Errorf("%s holds no tensor %s%s", f.name, name, hint)
+}
+
+// Names lists the tensors, sorted.
+func (f *File) Names() []string {
+	var names []string
+	for name := range f.tensors {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Metadata is what the file says of itself.
+func (f *File) Metadata() map[string]string { return f.metadata }
+
+// Bytes is the size of the file, or of all shards.
+func (f *File) Bytes() int64 { return f.bytes }
+
+// Close unmaps the file. Views of its tensors must not be used any more.
+func (f *File) Close() error {
+	var errs []error
+	for i := range f.mapped {
+		errs = append(errs, f.mapped[i].Unmap())
+	}
+	f.mapped, f.tensors = nil, nil
+	return errors.Join(errs...)
+}
