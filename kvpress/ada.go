@@ -27,7 +27,7 @@ func (p AdaKV) Name() string { return Spell("adakv", p) }
 func (p AdaKV) Plan(l *Layer) (Plan, error) {
 	floor, err := share("floor", p.Floor, 0.2)
 	if err != nil {
-		return Plan{}, err
+		return Plan{}, l.at("adakv", err)
 	}
 	if done, plan, err := p.Budget.settled(l); done {
 		return plan, err

@@ -33,7 +33,7 @@ func (p GlobalPress) Name() string { return Spell("global", p) }
 func (p GlobalPress) Plan(l *Layer) (Plan, error) {
 	floor, err := share("floor", p.Floor, 0.2)
 	if err != nil {
-		return Plan{}, err
+		return Plan{}, l.at("global", err)
 	}
 	if done, plan, err := p.Budget.settled(l); done {
 		return plan, err
