@@ -58,7 +58,7 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 		pages := cache.layers[a.Layer][h].pages
 		pages.Len -= n - to
 		rows := (to - from) * group
-		tensor.Attend(tensor.Mat{Rows: rows, Cols: a.Dim, Data: s.out}, tensor.Mat{Rows: rows, Cols: a.Dim, Data: s.q}, group, pages, a.Scale)
+		tensor.Attend(tensor.Mat{Rows: rows, Cols: a.Dim, Data: s.out}, tensor.Mat{Rows: rows, Cols: a.Dim, Data: s.q}, group, pages, a.Scale, a.Window)
 		for i := from; i < to; i++ {
 			copy(out.Row(i)[h*width:(h+1)*width], s.out[(i-from)*width:(i-from+1)*width])
 		}

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/kvnotes/kvnotes/kvpress"
@@ -78,9 +79,17 @@ func (h *head) append(l *ledger, key, value []float32, position int) {
 	h.pages.Len++
 }
 
-// key copies the key of pair i.
+// key copies the key of pair i; channels that are not stored are 0.
 func (h *head) key(dst []float32, i int) {
-	k := h.pages.K[i/tensor.PageRows][i%tensor.PageRows:]
+	page := i / tensor.PageRows
+	k := h.pages.K[page][i%tensor.PageRows:]
+	if page < h.pages.Short {
+		clear(dst)
+		for at, d := range h.pages.Channels {
+			dst[d] = k[at*tensor.PageRows]
+		}
+		return
+	}
 	for d := range dst {
 		dst[d] = k[d*tensor.PageRows]
 	}
@@ -96,28 +105,98 @@ func (h *head) value(i int) []float32 {
 func (h *head) truncate(l *ledger, n int) {
 	pages := (n + tensor.PageRows - 1) / tensor.PageRows
 	for i := pages; i < len(h.pages.K); i++ {
+		l.add(-4 * int64(len(h.pages.K[i])+len(h.pages.V[i])))
 		h.pages.K[i], h.pages.V[i] = nil, nil
-		l.add(-pageBytes(h.pages.Dim))
 	}
 	h.pages.K, h.pages.V = h.pages.K[:pages], h.pages.V[:pages]
 	h.pages.Len, h.at = n, h.at[:n]
+	h.pages.Short = min(h.pages.Short, pages)
 }
 
-// kept makes a head of the pairs that stay.
-func (h *head) kept(l *ledger, keep []int, rerotate bool, rope tensor.Rope) head {
+// kept makes a head of what a plan keeps of this one; number is the number of the KV head.
+func (h *head) kept(l *ledger, p kvpress.Plan, number int, rope tensor.Rope) head {
+	keep, channels := span(h.pages.Len), h.pages.Channels
+	if p.Keep != nil {
+		keep = p.Keep[number]
+	}
 	out := head{at: make([]int, 0, len(keep))}
 	out.pages.Dim = h.pages.Dim
 	key := make([]float32, h.pages.Dim)
+	var merged map[int][]float32
+	if p.Merge != nil {
+		merged = h.merged(p.Merge[number])
+	}
 	rope.Scale = 1 // the keys carry the model's own factor already
 	for i, j := range keep {
 		h.key(key, j)
-		position := h.at[j]
-		if rerotate {
-			rope.Rotate(key, i-position)
+		if p.Rerotate {
+			rope.Rotate(key, i-h.at[j])
 		}
-		out.append(l, key, h.value(j), position)
+		value, ok := merged[j]
+		if !ok {
+			value = h.value(j)
+		}
+		out.append(l, key, value, h.at[j])
+	}
+	if p.Channels != nil {
+		channels = both(channels, p.Channels[number])
+	}
+	if channels != nil && len(channels) < h.pages.Dim {
+		out.shorten(l, channels)
 	}
 	return out
+}
+
+// merged are the values that merges change, by the pair that takes them.
+func (h *head) merged(merges []kvpress.Merge) map[int][]float32 {
+	values, total := map[int][]float32{}, map[int]float32{}
+	for _, m := range merges {
+		if values[m.To] == nil {
+			values[m.To] = append([]float32(nil), h.value(m.To)...)
+		}
+		tensor.AddScaled(values[m.To], m.Weight, h.value(m.From))
+		total[m.To] += m.Weight
+	}
+	for to, v := range values {
+		tensor.Scale(v, 1/(1+total[to]))
+	}
+	return values
+}
+
+// both is what two ascending lists share; nil stands for everything.
+func both(a, b []int) []int {
+	if a == nil {
+		return b
+	}
+	shared := []int{}
+	for _, x := range a {
+		if _, ok := slices.BinarySearch(b, x); ok {
+			shared = append(shared, x)
+		}
+	}
+	return shared
+}
+
+// shorten stores the keys without the channels that are not listed. A last page that is not full keeps its shape,
+// with zeros, for whole keys are appended to it later.
+func (h *head) shorten(l *ledger, channels []int) {
+	h.pages.Channels, h.pages.Short = channels, h.pages.Len/tensor.PageRows
+	for i, old := range h.pages.K {
+		short := make([]float32, 0, len(channels)*tensor.PageRows)
+		for _, c := range channels {
+			short = append(short, old[c*tensor.PageRows:(c+1)*tensor.PageRows]...)
+		}
+		if i < h.pages.Short {
+			h.pages.K[i] = short
+			h.pages.V[i] = slices.Clone(h.pages.V[i]) // lets go of the memory that it shared with the whole keys
+			l.add(4 * int64(len(short)-len(old)))
+			continue
+		}
+		clear(old)
+		for at, c := range channels {
+			copy(old[c*tensor.PageRows:], short[at*tensor.PageRows:(at+1)*tensor.PageRows])
+		}
+	}
 }
 
 // Shape is the shape of the cache.
@@ -134,10 +213,10 @@ func (c *Cache) Apply(layer int, p kvpress.Plan, rope tensor.Rope) error {
 	heads := c.layers[layer]
 	tensor.Parallel(len(heads), func(h int) {
 		old := heads[h]
-		if len(p.Keep[h]) == old.pages.Len && !p.Rerotate {
+		if len(p.Keep[h]) == old.pages.Len && !p.Rerotate && p.Channels == nil {
 			return
 		}
-		heads[h] = old.kept(c.ledger, p.Keep[h], p.Rerotate, rope)
+		heads[h] = old.kept(c.ledger, p, h, rope)
 		old.truncate(c.ledger, 0)
 	})
 	return nil
@@ -149,11 +228,11 @@ func (c *Cache) Copy(plans []kvpress.Plan, rope tensor.Rope) (llm.Cache, error) 
 	tensor.Parallel(c.shape.Layers*c.shape.KVHeads, func(i int) {
 		layer, h := i/c.shape.KVHeads, i%c.shape.KVHeads
 		from := &c.layers[layer][h]
-		if plans == nil {
-			out.layers[layer][h] = from.kept(out.ledger, span(from.pages.Len), false, rope)
-			return
+		var plan kvpress.Plan
+		if plans != nil {
+			plan = plans[layer]
 		}
-		out.layers[layer][h] = from.kept(out.ledger, plans[layer].Keep[h], plans[layer].Rerotate, rope)
+		out.layers[layer][h] = from.kept(out.ledger, plan, h, rope)
 	})
 	return out, nil
 }
@@ -176,6 +255,7 @@ func (c *Cache) Fork() llm.Cache {
 			full := from.pages.Len / tensor.PageRows
 			to.pages.K = append(to.pages.K, from.pages.K[:full]...)
 			to.pages.V = append(to.pages.V, from.pages.V[:full]...)
+			to.pages.Short, to.pages.Channels = min(from.pages.Short, full), from.pages.Channels
 			to.at = append(to.at, from.at[:full*tensor.PageRows]...)
 			to.pages.Len = full * tensor.PageRows
 			key := make([]float32, c.shape.Dim)

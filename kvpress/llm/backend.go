@@ -62,6 +62,7 @@ type Attention struct {
 	Positions []int // of the new tokens, ascending
 	Rope      tensor.Rope
 	Scale     float32 // on q·k
+	Window    int     // a token sees its last Window pairs; 0 means all
 	QueryNorm Weight  // norm of each query head before RoPE (Dim); Mem is nil for none
 	KeyNorm   Weight  // norm of each key before RoPE (Dim); Mem is nil for none
 	Epsilon   float32 // of these norms

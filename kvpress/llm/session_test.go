@@ -320,7 +320,7 @@ func TestErrorsNameThePlaceAndTheCure(t *testing.T) {
 			p := kvpress.KeepAll(l)
 			p.Keep[1][3] = 99
 			return p, nil
-		}}), []string{"KV head 1", "position 99", "40 pairs"}},
+		}}), []string{"layer 0", "KV head 1", "99", "40"}},
 		{try(kvpress.TopK(kvpress.Knorm{}, kvpress.Ratio(1.5))), []string{"1.5", "fraction removed"}},
 		{unrecorded, []string{"layer 0", "not recorded", "Record"}},
 		{other, []string{"testdata/nothing"}},

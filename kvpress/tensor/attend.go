@@ -9,10 +9,13 @@ import (
 const PageRows = 32
 
 // Pages are the keys and values of one KV head. The keys of a page are stored transposed, K[p] is (Dim, PageRows), so
-// that scores and values alike are products with rows that lie together; V[p] is (PageRows, Dim).
+// that scores and values alike are products with rows that lie together; V[p] is (PageRows, Dim). Pages before
+// number Short hold the listed channels of the keys only, K[p] is (len(Channels), PageRows); the others count as 0.
 type Pages struct {
 	Len, Dim int
 	K, V     [][]float32
+	Short    int
+	Channels []int
 }
 
 // attendPages is how many pages of keys are scored before the values are taken: 256 pairs.
@@ -22,6 +25,7 @@ const attendPages = 8
 type attention struct {
 	room
 	scores []float32
+	short  Mat       // the queries, in the channels of short keys
 	top    []float32 // largest score of each row so far
 	sum    []float32 // of the row's weights so far
 }
@@ -41,6 +45,9 @@ func Attend(dst, q Mat, group int, p Pages, scale float32, window int) {
 		s.top[i], s.sum[i] = float32(math.Inf(-1)), 0
 	}
 	clear(dst.Data[:rows*dst.Cols])
+	if p.Short > 0 {
+		s.pick(q, p.Channels)
+	}
 	before := p.Len - tokens // pairs that every row may see
 	first := 0
 	if window > 0 {
@@ -78,11 +85,31 @@ func Attend(dst, q Mat, group int, p Pages, scale float32, window int) {
 	}
 }
 
+// pick copies some channels of the queries.
+func (s *attention) pick(q Mat, channels []int) {
+	s.short = Mat{Rows: q.Rows, Cols: len(channels), Data: grown(s.short.Data, q.Rows*len(channels))}
+	for r := range q.Rows {
+		from, to := q.Row(r), s.short.Row(r)
+		for i, c := range channels {
+			to[i] = from[c]
+		}
+	}
+}
+
 // score writes the products of the queries with the keys of one page.
 func (s *attention) score(q Mat, skip int, p Pages, page, at, block int) {
+	if page < p.Short {
+		q = s.short
+	}
+	if q.Cols == 0 { // keys without a channel score 0
+		for r := skip; r < q.Rows; r++ {
+			clear(s.scores[r*block+at : r*block+at+PageRows])
+		}
+		return
+	}
 	for r := skip; r < q.Rows; r += kernelRows {
 		for c := 0; c < PageRows; c += panelCols {
-			product(&s.room, min(kernelRows, q.Rows-r), panelCols, p.Dim, q.Data[r*q.Cols:], q.Cols, p.K[page][c:], PageRows, s.scores[r*block+at+c:], block, false)
+			product(&s.room, min(kernelRows, q.Rows-r), panelCols, q.Cols, q.Data[r*q.Cols:], q.Cols, p.K[page][c:], PageRows, s.scores[r*block+at+c:], block, false)
 		}
 	}
 }

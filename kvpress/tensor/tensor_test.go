@@ -180,6 +180,43 @@ func TestAttend(t *testing.T) {
 	}
 }
 
+// shorten drops channels from the keys of the first pages.
+func shorten(p Pages, pages int, channels []int) Pages {
+	p.Short, p.Channels = pages, channels
+	for i := range pages {
+		var short []float32
+		for _, c := range channels {
+			short = append(short, p.K[i][c*PageRows:(c+1)*PageRows]...)
+		}
+		p.K[i] = short
+	}
+	return p
+}
+
+func TestAttendToShortKeys(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 1))
+	channels := []int{0, 3, 4, 9, 15}
+	keys, values, q := random(r, 300, 16), random(r, 300, 16), random(r, 6, 16)
+	cut := keys.Clone()
+	for i := range 3 * PageRows {
+		row := cut.Row(i)
+		clear(row)
+		for _, c := range channels {
+			row[c] = keys.At(i, c)
+		}
+	}
+	want, got := New(6, 16), New(6, 16)
+	Attend(want, q, 3, pagesOf(cut, values), 0.25, 0)
+	Attend(got, q, 3, shorten(pagesOf(keys, values), 3, channels), 0.25, 0)
+	near(t, "short keys", got.Data, want.Data, 1e-5)
+	Attend(got, q, 3, shorten(pagesOf(keys, values), 3, nil), 0.25, 0)
+	for i := range got.Data {
+		if got.Data[i] != got.Data[i] {
+			t.Fatal("keys without channels give no numbers")
+		}
+	}
+}
+
 func TestLoopsAndTheirTwins(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 1))
 	for n := range 100 {
