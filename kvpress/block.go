@@ -67,11 +67,7 @@ func (p Block) view(l *Layer, keep, held [][]int, to int) (*Layer, error) {
 	if p.Compat {
 		return l.stitched(keep, held)
 	}
-	part, err := l.Slice(0, to)
-	if err != nil {
-		return nil, err
-	}
-	return part.Select(keep)
+	return l.part(keep, 0, to)
 }
 
 // pick lists the entries of list at the given places.

@@ -26,6 +26,7 @@ type Host struct {
 	Rope     func(length int) tensor.Rope                          // the rotation used for a sequence of that length
 	Moments  func(skip int) (tensor.Mat, []tensor.Mat, bool)       // recorded query moments, if any
 	Sums     tensor.Mat                                            // recorded attention sums (Heads, Len), if any
+	Norms    func(p int) (tensor.Mat, bool)                        // recorded norms of projected values, if any
 }
 
 func missing(what, option string) error {
@@ -103,6 +104,11 @@ func (s *Host) norms(x []tensor.Mat) tensor.Mat {
 
 // OutputNorms returns the norms of the projected values.
 func (s *Host) OutputNorms(p int) (tensor.Mat, error) {
+	if s.Norms != nil {
+		if m, ok := s.Norms(p); ok {
+			return m.Clone(), nil
+		}
+	}
 	if s.Output == nil {
 		return tensor.Mat{}, missing("output projection", "a model (this layer was made from plain matrices)")
 	}
@@ -217,6 +223,7 @@ func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []fl
 		if err != nil {
 			return err
 		}
+		tensor.Scale(q.Data, s.Scaling())
 		keys, dst := s.K[head/s.Group], out.Row(head)
 		for from := 0; from < last; from += rowBlock {
 			n := min(rowBlock, last-from)
@@ -225,7 +232,6 @@ func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []fl
 			tensor.MulT(weights, rows(q, from, from+n), rows(keys, 0, seen))
 			for i := range n {
 				row := weights.Row(i)[:s.visible(head/s.Group, s.position(s.Tokens-last+from+i))]
-				tensor.Scale(row, s.Scaling())
 				tensor.Softmax(row)
 				fold(dst, row, rowWeights[from+i])
 			}

@@ -40,9 +40,10 @@ func (s LagKV) Score(l *Layer) (Scores, error) {
 		return Scores{}, err
 	}
 	values := tensor.New(l.KVHeads, l.Len)
-	tail := l.Len // pairs at the end that every head protects
-	for h, n := range l.Lens {
-		row, from := values.Row(h)[:n], len(places[h])
+	tails := make([]int, l.KVHeads) // pairs at the end that a head protects
+	err = eachHead(l.KVHeads, func(h int) error {
+		n, from := l.Lens[h], len(places[h])
+		row := values.Row(h)[:n]
 		for i := range from {
 			row[i] = 1
 		}
@@ -50,19 +51,19 @@ func (s LagKV) Score(l *Layer) (Scores, error) {
 			for i := from; i < n; i++ {
 				row[i] = float32(i-from) / float32(n-from)
 			}
-			tail = 0
-			continue
+			return nil
 		}
 		scored := (n-from)/lag*lag - lag
-		if err := s.compare(l, h, lag, row[from:from+scored], from); err != nil {
-			return Scores{}, err
-		}
 		for i := from + scored; i < n; i++ {
 			row[i] = 1
 		}
-		tail = min(tail, n-from-scored)
+		tails[h] = n - from - scored
+		return s.compare(l, h, lag, row[from:from+scored], from)
+	})
+	if err != nil {
+		return Scores{}, err
 	}
-	last, err := l.last(tail)
+	last, err := l.last(slices.Min(tails))
 	return Scores{Values: values, Force: append(first, last...)}, err
 }
 
@@ -99,30 +100,31 @@ func spreads(x tensor.Mat, at, lag int) []float32 {
 			low[c], high[c] = min(low[c], v), max(high[c], v)
 		}
 	}
-	out, scaled := make([]float32, lag), make([]float64, x.Cols)
+	for c := range high {
+		high[c] -= low[c]
+		if high[c] == 0 { // a channel that does not change says nothing
+			high[c] = float32(math.Inf(1))
+		}
+	}
+	out, scaled := make([]float32, lag), make([]float32, x.Cols)
 	for i := range out {
 		for c, v := range x.Row(at + i) {
-			scaled[c] = 0 // a channel that does not change says nothing
-			if high[c] > low[c] {
-				scaled[c] = float64(v-low[c]) / float64(high[c]-low[c])
-			}
+			scaled[c] = (v - low[c]) / high[c]
 		}
-		out[i] = float32(deviation(scaled))
+		out[i] = deviation(scaled)
 	}
 	tensor.Softmax(out)
 	return out
 }
 
 // deviation is the unbiased standard deviation.
-func deviation(x []float64) float64 {
-	var mean, square float64
-	for _, v := range x {
-		mean += v / float64(len(x))
-	}
+func deviation(x []float32) float32 {
+	mean := tensor.Sum(x) / float32(len(x))
+	var square float32
 	for _, v := range x {
 		square += (v - mean) * (v - mean)
 	}
-	return math.Sqrt(square / float64(max(1, len(x)-1)))
+	return float32(math.Sqrt(float64(square) / float64(max(1, len(x)-1))))
 }
 
 // rankWithin replaces scores by their ascending ranks, divided by their number.

@@ -63,15 +63,15 @@ func (p Merging) merges(keys tensor.Mat, norms []float32, keep []int, fraction f
 		tensor.Scale(keys.Row(i), 1/max(tensor.Norm(keys.Row(i)), tiny))
 	}
 	evicted := complement(keep, keys.Rows)
-	kept := gather(keys, keep)
+	kept, gone := gather(keys, keep), gather(keys, evicted)
 	merges, alike := make([]Merge, len(evicted)), make([]float32, len(evicted))
 	cosines := tensor.New(rowBlock, len(keep))
 	for from := 0; from < len(evicted); from += rowBlock {
 		to := min(from+rowBlock, len(evicted))
-		tensor.MulT(rows(cosines, 0, to-from), gather(keys, evicted[from:to]), kept)
+		tensor.MulT(rows(cosines, 0, to-from), rows(gone, from, to), kept)
 		for i := from; i < to; i++ {
 			row := cosines.Row(i - from)
-			alike[i] = slices.Max(row)
+			alike[i] = tensor.Max(row)
 			merges[i] = Merge{From: evicted[i], To: keep[slices.Index(row, alike[i])]}
 		}
 	}

@@ -24,7 +24,9 @@ func score(s Scorer, l *Layer, ratio float64) (Scores, [][]int, error) {
 	view := *l
 	view.Ratio = ratio
 	scores, err := s.Score(&view)
-	l.Draws = view.Draws
+	if len(view.Draws) < len(l.Draws) {
+		l.Draws = view.Draws // used up
+	}
 	if err == nil {
 		err = scores.check(l)
 	}

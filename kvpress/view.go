@@ -28,23 +28,29 @@ func (l *Layer) Select(keep [][]int) (*Layer, error) {
 		if err != nil {
 			return nil, err
 		}
-		keys, err := l.Keys(h)
+		keys, values, err := l.pairs(h)
 		if err != nil {
 			return nil, err
 		}
-		values, err := l.Values(h)
-		if err != nil {
-			return nil, err
-		}
-		var kept []int
-		for _, i := range places {
-			kept = append(kept, at[i])
-		}
-		host.At, host.K, host.V = append(host.At, kept), append(host.K, gather(keys, places)), append(host.V, gather(values, places))
+		host.At, host.K, host.V = append(host.At, pick(at, places)), append(host.K, gather(keys, places)), append(host.V, gather(values, places))
 		sizes.Lens = append(sizes.Lens, len(places))
 		sizes.Len = max(sizes.Len, len(places))
 	}
 	return NewLayer(sizes, &view{host, l, keep}), nil
+}
+
+// pairs are the keys and values of a head for reading; they are copied only where they do not lie in Go memory.
+func (l *Layer) pairs(h int) (keys, values tensor.Mat, err error) {
+	switch s := l.source.(type) {
+	case *Host:
+		return s.K[h], s.V[h], nil
+	case *view:
+		return s.K[h], s.V[h], nil
+	}
+	if keys, err = l.Keys(h); err == nil {
+		values, err = l.Values(h)
+	}
+	return keys, values, err
 }
 
 // Slice shows the layer as if its context had begun with token from and ended before token to; positions stay what
@@ -53,12 +59,17 @@ func (l *Layer) Slice(from, to int) (*Layer, error) {
 	if from < 0 || to > l.Len || from >= to {
 		return nil, l.at("", fmt.Errorf("tokens %d to %d of %d cannot be shown", from, to, l.Len))
 	}
-	if l.Ragged() || l.Tokens != l.Len {
-		return nil, l.at("", errors.New("the layer was compressed before, a part of its context cannot be shown: put the press that works on parts first"))
-	}
 	keep := make([][]int, l.KVHeads)
 	for h := range keep {
 		keep[h] = span(from, to)
+	}
+	return l.part(keep, from, to)
+}
+
+// part shows the pairs in keep of a context that begins with token from and ends before token to.
+func (l *Layer) part(keep [][]int, from, to int) (*Layer, error) {
+	if l.Ragged() || l.Tokens != l.Len {
+		return nil, l.at("", errors.New("the layer was compressed before, a part of its context cannot be shown: put the press that works on parts first"))
 	}
 	part, err := l.Select(keep)
 	if err != nil {
