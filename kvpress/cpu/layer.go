@@ -23,6 +23,7 @@ func (b *Backend) Layer(c llm.Cache, p llm.Projections) (kvpress.Source, error) 
 	}
 	again := &projected{p: p}
 	host.Output = again.outputOf
+	host.Project = func(head int, states tensor.Mat) (tensor.Mat, error) { return again.block(again.product(states), head), nil }
 	if p.Hidden.Rows > 0 {
 		host.States = func() (tensor.Mat, error) { return mat(p.Hidden).Clone(), nil }
 		host.Query = func(head, last int) (tensor.Mat, error) { return again.column(head, last), nil }
@@ -44,25 +45,36 @@ func (p *projected) column(block, last int) tensor.Mat {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.qkv.Rows < last {
-		w := p.p.QKV.Mem.(*tensor.Weight)
-		p.qkv = tensor.New(last, w.Out)
-		w.MulT(p.qkv, mat(p.p.Hidden.Slice(p.p.Hidden.Rows-last, p.p.Hidden.Rows)))
-		for i := range last {
-			if p.p.Bias.Mem != nil {
-				tensor.Add(p.qkv.Row(i), p.p.Bias.Mem.([]float32))
+		p.qkv = p.product(mat(p.p.Hidden.Slice(p.p.Hidden.Rows-last, p.p.Hidden.Rows)))
+	}
+	return p.block(p.qkv.Slice(p.qkv.Rows-last, p.qkv.Rows), block)
+}
+
+// product computes queries, keys and values before RoPE of hidden states.
+func (p *projected) product(states tensor.Mat) tensor.Mat {
+	w := p.p.QKV.Mem.(*tensor.Weight)
+	out := tensor.New(states.Rows, w.Out)
+	w.MulT(out, states)
+	for i := range out.Rows {
+		if p.p.Bias.Mem != nil {
+			tensor.Add(out.Row(i), p.p.Bias.Mem.([]float32))
+		}
+		for h := range p.p.Heads + p.p.KVHeads {
+			norm := p.p.QueryNorm
+			if h >= p.p.Heads {
+				norm = p.p.KeyNorm
 			}
-			for h := range p.p.Heads + p.p.KVHeads {
-				norm := p.p.QueryNorm
-				if h >= p.p.Heads {
-					norm = p.p.KeyNorm
-				}
-				normHead(p.qkv.Row(i)[h*p.p.Dim:(h+1)*p.p.Dim], norm, p.p.Epsilon)
-			}
+			normHead(out.Row(i)[h*p.p.Dim:(h+1)*p.p.Dim], norm, p.p.Epsilon)
 		}
 	}
-	m, dim := tensor.New(last, p.p.Dim), p.p.Dim
-	for i := range last {
-		copy(m.Row(i), p.qkv.Row(p.qkv.Rows - last + i)[block*dim:(block+1)*dim])
+	return out
+}
+
+// block copies the columns of one head, query heads first.
+func (p *projected) block(qkv tensor.Mat, block int) tensor.Mat {
+	m, dim := tensor.New(qkv.Rows, p.p.Dim), p.p.Dim
+	for i := range qkv.Rows {
+		copy(m.Row(i), qkv.Row(i)[block*dim:(block+1)*dim])
 	}
 	return m
 }

@@ -2,6 +2,9 @@
 
 package tensor
 
+// fast tells whether there is assembly for the processor.
+const fast = false
+
 func kernel(k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, add bool) {
 	kernelGo(k, a, lda, b, ldb, c, ldc, add)
 }

@@ -117,3 +117,6 @@ func SiLUMul(gate, up []float32) {
 		}
 	}
 }
+
+// Assembly tells whether the loops in assembly are in use.
+func Assembly() bool { return fast }

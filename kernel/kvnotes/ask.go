@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/llm"
+	"github.com/kvnotes/kvnotes/kvpress/progress"
+)
+
+func askCommand() *cobra.Command {
+	var model, backend, file, presses string
+	var tokens int
+	c := &cobra.Command{
+		Use:   "ask QUESTION...",
+		Short: "ask questions about a text, with and without compression",
+		Long: `ask reads a text once (--file, or standard input) and answers every question about it: from the whole cache, and
+from a pressed copy for every press that is named.`,
+		Example: `  kvnotes ask --model smollm2 --file article.txt --press snapkv:0.5,adasnapkv:0.75 "Who founded the observatory?"`,
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, questions []string) error {
+			text, err := readText(cmd, file)
+			if err != nil {
+				return err
+			}
+			var list []kvpress.Press
+			if presses != "" {
+				if list, err = kvpress.ParseList(presses); err != nil {
+					return err
+				}
+			}
+			m, err := openModel(model, backend)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			ctx := progress.With(cmd.Context(), terminalBar(cmd.ErrOrStderr()))
+			whole, err := m.Prefill(ctx, text, llm.Full())
+			if err != nil {
+				return err
+			}
+			sessions := []*llm.Session{whole}
+			for _, p := range list {
+				s, err := whole.Press(p)
+				if err != nil {
+					return err
+				}
+				sessions = append(sessions, s)
+			}
+			w := cmd.OutOrStdout()
+			for _, q := range questions {
+				fmt.Fprintln(w, q)
+				for _, s := range sessions {
+					a, err := s.Ask(ctx, q, tokens)
+					if err != nil {
+						return err
+					}
+					fmt.Fprintf(w, "  %-32s %7.1f MB  %s\n", s.PressName(), float64(s.Bytes().KV)/1e6, a.Text)
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&model, "model", "smollm2", "model name or Hugging Face folder")
+	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on")
+	c.Flags().StringVar(&file, "file", "", "text to ask about; standard input when it is not given")
+	c.Flags().StringVar(&presses, "press", "", "presses to compare, such as snapkv:0.5,knorm:0.75")
+	c.Flags().IntVar(&tokens, "tokens", 50, "longest answer, in tokens")
+	return c
+}
+
+func readText(cmd *cobra.Command, file string) (string, error) {
+	if file != "" {
+		text, err := os.ReadFile(file)
+		return string(text), err
+	}
+	text, err := io.ReadAll(cmd.InOrStdin())
+	return string(text), err
+}
