@@ -40,7 +40,7 @@ func (p Chunk) Plan(l *Layer) (Plan, error) {
 		if err != nil {
 			return Plan{}, l.at("chunk", err)
 		}
-		keep := p.share(l, from, to)
+		keep := chunkShare(p.Budget, l, l.Len, from, to)
 		for h := range plan.Keep {
 			copy(plan.Scores.Row(h)[from:to], s.Values.Row(h))
 			for _, i := range best(s.Values.Row(h), force[h], keep) {
@@ -54,11 +54,12 @@ func (p Chunk) Plan(l *Layer) (Plan, error) {
 	return plan, nil
 }
 
-// share is the number of pairs that a chunk keeps. Chunks round a ratio by themselves, and divide a number of tokens.
-func (p Chunk) share(l *Layer, from, to int) int {
-	if p.Budget.PerHead == 0 && p.Budget.Total == 0 {
-		return KeepCount(to-from, p.Budget.Removed)
+// chunkShare is the number of pairs that a chunk of a head of n pairs keeps. Chunks round a ratio by themselves, and
+// divide a number of tokens.
+func chunkShare(b Budget, l *Layer, n, from, to int) int {
+	if b.PerHead == 0 && b.Total == 0 {
+		return KeepCount(to-from, b.Removed)
 	}
-	total := p.Budget.Keep(l, l.Len)
-	return total*to/l.Len - total*from/l.Len
+	total := b.Keep(l, n)
+	return total*to/n - total*from/n
 }

@@ -29,8 +29,14 @@ type Host struct {
 	Norms    func(p int) (tensor.Mat, bool)                        // recorded norms of projected values, if any
 }
 
+// missing reports a number that the prefill did not keep.
 func missing(what, option string) error {
 	return fmt.Errorf("%s: %w: prefill again with %s", what, ErrNotRecorded, option)
+}
+
+// modelless reports a number that plain matrices do not have.
+func modelless(what string) error {
+	return fmt.Errorf("%s: %w: this layer was made without a model: give its Host what is missing", what, ErrNotRecorded)
 }
 
 func (s *Host) heads() int { return len(s.K) * s.Group }
@@ -81,7 +87,7 @@ func (s *Host) Queries(head, last int) (tensor.Mat, error) {
 // QueriesOf returns the queries of any hidden states, if there is a model.
 func (s *Host) QueriesOf(head int, states tensor.Mat) (tensor.Mat, error) {
 	if s.Project == nil {
-		return tensor.Mat{}, missing("query projection", "a model (this layer was made from plain matrices)")
+		return tensor.Mat{}, modelless("query projection")
 	}
 	return s.Project(head, states)
 }
@@ -110,7 +116,7 @@ func (s *Host) OutputNorms(p int) (tensor.Mat, error) {
 		}
 	}
 	if s.Output == nil {
-		return tensor.Mat{}, missing("output projection", "a model (this layer was made from plain matrices)")
+		return tensor.Mat{}, modelless("output projection")
 	}
 	m := tensor.New(s.heads(), s.longest())
 	err := eachHead(s.heads(), func(head int) error {
@@ -308,7 +314,7 @@ func Moments(mean []float32, cov tensor.Mat, x tensor.Mat) {
 // Rotation returns the rotary embedding, if there is a model.
 func (s *Host) Rotation(length int) (tensor.Rope, error) {
 	if s.Rope == nil {
-		return tensor.Rope{}, missing("rotations", "a model (this layer was made from plain matrices)")
+		return tensor.Rope{}, modelless("rotations")
 	}
 	return s.Rope(length), nil
 }

@@ -51,11 +51,12 @@ func compareGroup(t *testing.T, root, dir string) {
 		t.Fatal(err)
 	}
 	results := map[string]*result{}
-	var m *twin
+	twins := map[string]*twin{} // by context
 	for _, c := range g.Cases {
-		if c.Spec == nil || c.Error != "" || c.Context != "" {
-			continue // no press, one that failed in Python, or a context of its own
+		if c.Spec == nil || c.Error != "" {
+			continue // no press, or one that failed in Python
 		}
+		m := twins[c.Context]
 		if m == nil {
 			ids, err := c.ContextIDs()
 			if err != nil {
@@ -65,6 +66,7 @@ func compareGroup(t *testing.T, root, dir string) {
 				t.Logf("%s is no plain Llama: package llm compares it", g.Model)
 				return
 			}
+			twins[c.Context] = m
 		}
 		r := results[c.Label]
 		if r == nil {

@@ -198,10 +198,9 @@ func TestGlobalSharesOneBudget(t *testing.T) {
 
 func TestChunkShareDividesTokens(t *testing.T) {
 	l := plainLayer(1, 100)
-	p := Chunk{Budget: Tokens(33), Length: 30}
 	sum := 0
 	for from := 0; from < 100; from += 30 {
-		sum += p.share(l, from, min(from+30, 100))
+		sum += chunkShare(Tokens(33), l, 100, from, min(from+30, 100))
 	}
 	if sum != 33 {
 		t.Errorf("chunks keep %d of 33 tokens", sum)

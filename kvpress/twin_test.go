@@ -1,7 +1,6 @@
 package kvpress_test
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"math"
 	"os"
@@ -142,10 +141,11 @@ func (m *twin) matrix(t *testing.T, name string) tensor.Mat {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mat := tensor.New(1, len(w.Data)/4)
-	for i := range mat.Data {
-		mat.Data[i] = math.Float32frombits(binary.LittleEndian.Uint32(w.Data[4*i:]))
+	x, err := w.Float32()
+	if err != nil {
+		t.Fatal(err)
 	}
+	mat := tensor.Mat{Rows: 1, Cols: len(x), Data: x}
 	if len(w.Shape) == 2 {
 		mat.Rows, mat.Cols = w.Shape[0], w.Shape[1]
 	}

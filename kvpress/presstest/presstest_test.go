@@ -22,6 +22,7 @@ func TestMethods(t *testing.T) {
 		"think":         "(ratio=0.5)",
 		"duo_attention": "(ratio=0.5)",
 		"simlayerkv":    "(threshold=0.1, recent=64)",
+		"finch":         "(window=12)",
 		"dms":           "(knorm, threshold=-2)",
 		"chunk":         "(keydiff, length=64)",
 	}

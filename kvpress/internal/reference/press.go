@@ -64,6 +64,7 @@ var classes = map[string]class{
 	"PerLayerCompressionPress":    {"perlayer", map[string]string{"compression_ratios": "ratios"}},
 	"ComposedPress":               {"composed", nil},
 	"MergingPress":                {"merging", map[string]string{"similarity_threshold": "=threshold", "merge_fraction": "fraction"}},
+	"FinchPress":                  {"finch", map[string]string{"chunk_length": "chunk", "normalize_scores": "!no_normalize", "rerotate_keys": "!no_rerotate"}},
 	"DMSPress":                    {"dms", map[string]string{"threshold": "=threshold", "sliding_window_size": "window"}},
 	"AdaSnapKV(fork)":             {"adasnapkv", map[string]string{"window_size": "window", "kernel_size": "kernel", "floor_alpha": "floor"}},
 	"KeyRerotationPress":          {"rerotate", nil},
@@ -75,7 +76,15 @@ func (c *Case) Press() (kvpress.Press, error) {
 	if c.Spec == nil {
 		return nil, nil
 	}
-	text, budget, err := c.Spec.spell()
+	var own []string
+	if c.Context != "" {
+		window, err := c.window()
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, "window="+strconv.Itoa(window))
+	}
+	text, budget, err := c.Spec.spell(own...)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +95,7 @@ func (c *Case) Press() (kvpress.Press, error) {
 	}
 	p, err := kvpress.Parse(text + budget)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotBuilt, err)
+		return nil, fmt.Errorf("%s: %w", c.ID, err)
 	}
 	draws, err := c.draws()
 	if err != nil || draws == nil {
@@ -95,14 +104,15 @@ func (c *Case) Press() (kvpress.Press, error) {
 	return fed{p, draws}, nil
 }
 
-// spell writes the press in this project's spelling, and the budget that follows it.
-func (s *Spec) spell() (text, budget string, err error) {
+// spell writes the press in this project's spelling, with parameters that the reference does not list, and the budget
+// that follows it.
+func (s *Spec) spell(own ...string) (text, budget string, err error) {
 	k, ok := classes[s.Name]
 	if !ok {
 		return "", "", fmt.Errorf("%w: %s", ErrNotBuilt, s.Name)
 	}
 	name, compat, _ := strings.Cut(k.name, "(")
-	var args []string
+	args := own
 	if compat != "" {
 		args = append(args, strings.TrimSuffix(compat, ")"))
 	}

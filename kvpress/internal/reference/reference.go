@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 	"github.com/kvnotes/kvnotes/kvpress/weights"
@@ -143,11 +143,8 @@ func (g *Group) Floats(name string) ([]float32, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	x := make([]float32, len(t.Data)/4)
-	for i := range x {
-		x[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:]))
-	}
-	return x, t.Shape, nil
+	x, err := t.Float32()
+	return x, t.Shape, err
 }
 
 // Layers reads a tensor (layers, rows, cols) as one matrix per layer.
@@ -194,15 +191,41 @@ func (g *Group) matrices(name string) ([][]tensor.Mat, error) {
 	return all, nil
 }
 
-// ContextIDs are the tokens of the case's context.
+// ContextIDs are the tokens of the case's context that the model sees: the delimiter of Finch is left out.
 func (c *Case) ContextIDs() ([]int, error) {
 	name := c.Context
 	if name == "" {
 		if err := c.group.header("context", &name); err != nil {
 			return nil, err
 		}
+		return c.group.Ints(name)
 	}
-	return c.group.Ints(name)
+	ids, at, err := c.delimiter()
+	if err != nil {
+		return nil, err
+	}
+	return slices.Delete(ids, at, at+1), nil
+}
+
+// window is the number of context tokens after the delimiter of Finch.
+func (c *Case) window() (int, error) {
+	ids, at, err := c.delimiter()
+	return len(ids) - at - 1, err
+}
+
+// delimiter finds the delimiter of Finch in the case's context.
+func (c *Case) delimiter() (ids []int, at int, err error) {
+	if ids, err = c.group.Ints(c.Context); err != nil {
+		return nil, 0, err
+	}
+	var delimiter int
+	if err := c.group.header("finch_delimiter", &delimiter); err != nil {
+		return nil, 0, err
+	}
+	if at = slices.Index(ids, delimiter); at < 0 {
+		return nil, 0, fmt.Errorf("%s: %s: there is no delimiter %d in the context", c.group.Dir, c.ID, delimiter)
+	}
+	return ids, at, nil
 }
 
 // QuestionIDs are the tokens of the question.
