@@ -17,6 +17,7 @@ type Bar struct {
 	drawn  time.Time
 	handle Handle
 	shown  bool
+	ended  bool // all steps were done when it was last set
 }
 
 // redraw is how often a bar is drawn again at most.
@@ -42,16 +43,22 @@ func (b *Bar) Set(done int64) {
 	b.set(done)
 }
 
-// Grow changes how many steps there are.
-func (b *Bar) Grow(total int64) {
+// Show says how far another stage is, in the same line.
+func (b *Bar) Show(title string, done, total int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if title != b.title {
+		b.title, b.start = title, time.Now()
+	}
 	b.total = total
+	b.set(done)
 }
 
 func (b *Bar) set(done int64) {
 	b.done = done
-	if b.done < b.total && time.Since(b.drawn) < redraw {
+	last := b.total > 0 && done >= b.total && !b.ended
+	b.ended = b.total > 0 && done >= b.total
+	if !last && time.Since(b.drawn) < redraw {
 		return
 	}
 	b.drawn = time.Now()

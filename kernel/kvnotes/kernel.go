@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -295,23 +296,24 @@ func (e evaluator) Eval(ctx context.Context, code string) (display.Data, bool, e
 	return e.Interp.Eval(progress.With(ctx, bars()), code)
 }
 
-// bars shows one bar per stage.
+// patience is how long a cell works before its progress is shown: quick cells show none.
+const patience = 400 * time.Millisecond
+
+// bars shows one line for a cell, which says what the cell is doing now and changes in place.
 func bars() progress.Func {
 	var mu sync.Mutex
-	shown := map[string]*display.Bar{}
+	var line *display.Bar
+	started := time.Now()
 	return func(stage string, done, total int64) {
 		mu.Lock()
 		defer mu.Unlock()
-		b := shown[stage]
-		if b == nil {
-			b = display.NewBar(stage, total)
-			shown[stage] = b
+		if time.Since(started) < patience {
+			return
 		}
-		b.Grow(total)
-		b.Set(done)
-		if done == total {
-			delete(shown, stage)
+		if line == nil {
+			line = display.NewBar(stage, total)
 		}
+		line.Show(stage, done, total)
 	}
 }
 

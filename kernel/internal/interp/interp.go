@@ -123,7 +123,7 @@ func (in *Interp) Eval(ctx context.Context, code string) (d display.Data, ok boo
 			return d, false, in.explain(ctx, code, in.lineOf(unit[0]), err)
 		}
 	}
-	if len(nodes) == 0 || !isExpression(nodes[len(nodes)-1]) {
+	if len(nodes) == 0 || !isExpression(nodes[len(nodes)-1]) || prints(nodes[len(nodes)-1]) {
 		return d, false, nil
 	}
 	return in.show(values, types)
@@ -202,6 +202,23 @@ func isExpression(n ast.Node) bool {
 	}
 	_, ok := n.(ast.Expr)
 	return ok
+}
+
+// prints tells whether an expression is a call of fmt's printing functions, whose results nobody wants to see.
+func prints(n ast.Node) bool {
+	if s, ok := n.(*ast.ExprStmt); ok {
+		n = s.X
+	}
+	call, ok := n.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	name, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	pkg, ok := name.X.(*ast.Ident)
+	return ok && pkg.Name == "fmt" && (strings.HasPrefix(name.Sel.Name, "Print") || strings.HasPrefix(name.Sel.Name, "Fprint"))
 }
 
 // run compiles and runs some nodes.
