@@ -1,0 +1,174 @@
+package trained_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+	"github.com/kvnotes/kvnotes/kvpress/trained"
+)
+
+// expected are the numbers that make_files.py wrote into the files.
+func expected(t *testing.T, name string) []float32 {
+	t.Helper()
+	text, err := os.ReadFile("testdata/expected.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all map[string][]float32
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	if len(all[name]) == 0 {
+		t.Fatalf("nothing is expected of %s", name)
+	}
+	return all[name]
+}
+
+func flat(list []tensor.Mat) []float32 {
+	var x []float32
+	for _, m := range list {
+		x = append(x, m.Data...)
+	}
+	return x
+}
+
+func TestQFilter(t *testing.T) {
+	q, err := trained.QFilter("testdata/qfilter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(q.Filters) != 2 || q.Filters[0].Rows != 2 || q.Filters[0].Cols != 3 || !slices.Equal(flat(q.Filters), expected(t, "q_filters")) {
+		t.Errorf("filters are %v", q.Filters)
+	}
+}
+
+func TestExpectedAttentionStats(t *testing.T) {
+	s, err := trained.ExpectedAttentionStats("testdata/stats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Mean) != 2 || s.Mean[0].Rows != 4 || len(s.Cov) != 2 || len(s.Cov[1]) != 4 {
+		t.Fatalf("%d means, %d covariances", len(s.Mean), len(s.Cov))
+	}
+	if got := append(flat(s.Cov[0]), flat(s.Cov[1])...); !slices.Equal(got, expected(t, "query_cov")) {
+		t.Errorf("covariances are %v", got)
+	}
+}
+
+func TestKVzap(t *testing.T) {
+	for folder, maps := range map[string]int{"kvzap_linear": 1, "kvzap_mlp": 2} {
+		zap, err := trained.KVzap(filepath.Join("testdata", folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(zap.Nets) != 2 || len(zap.Nets[0]) != maps {
+			t.Fatalf("%s: %d nets of %d maps", folder, len(zap.Nets), len(zap.Nets[0]))
+		}
+		last := zap.Nets[1][maps-1]
+		if last.Weight.Rows != 2 || maps == 2 && !slices.Equal(last.Bias, expected(t, "kvzap_last_bias")) {
+			t.Errorf("%s: the last map is %v with bias %v", folder, last.Weight, last.Bias)
+		}
+	}
+}
+
+func TestDuoAttention(t *testing.T) {
+	p, err := trained.DuoAttention("testdata/duo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Sinks != 64 || p.Recent != 256 || !slices.Equal(p.Pattern.Data, []float32{0.5, 1, 0, 0.75}) { // clipped to 0..1
+		t.Errorf("pattern %v, sinks %d, recent %d", p.Pattern.Data, p.Sinks, p.Recent)
+	}
+}
+
+func TestLUKV(t *testing.T) {
+	p, err := trained.LUKV("testdata/curve.npy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Curve) != 99 || p.Curve[98].At(1, 1) != 0.395 {
+		t.Errorf("%d steps, the last one %v", len(p.Curve), p.Curve[98])
+	}
+}
+
+func TestFastKVzip(t *testing.T) {
+	p, err := trained.FastKVzip("testdata/gates.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Gates) != 2 {
+		t.Fatalf("%d gates", len(p.Gates))
+	}
+	if got := flat(p.Gates[1].Base); !slices.Equal(got, expected(t, "k_base")) {
+		t.Errorf("base keys are %v", got)
+	}
+	if g := p.Gates[0]; !slices.Equal(g.Bias.Data, expected(t, "b")) || g.Query.Weight.Rows != 16 || len(g.Query.Bias) != 16 || g.Key.Weight.Rows != 8 {
+		t.Errorf("gate 0 is %v", g)
+	}
+}
+
+func TestErrorsNameTheFile(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("config.json", `{"sink_size": 4, "recent_size": 8}`)
+	write("full_attention_heads.tsv", "0.1 0.2\n0.3\n")
+	tests := map[string]func() error{
+		"no-such-folder":      func() error { _, err := trained.QFilter("no-such-folder"); return err },
+		"testdata/stats":      func() error { _, err := trained.QFilter("testdata/stats"); return err },
+		"no KVzap folder":     func() error { _, err := trained.KVzap("testdata/stats"); return err },
+		"line 2 has 1 number": func() error { _, err := trained.DuoAttention(dir); return err },
+		"no .npy file":        func() error { _, err := trained.LUKV(write("x.npy", "hello, this is text")); return err },
+		"no file of torch.save": func() error {
+			_, err := trained.FastKVzip(write("x.pt", "hello"))
+			return err
+		},
+	}
+	for want, load := range tests {
+		if err := load(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}
+
+// A press made of what was read must say so when it meets another model.
+func TestOtherModelIsRefused(t *testing.T) {
+	q, err := trained.QFilter("testdata/qfilter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := []tensor.Mat{tensor.New(9, 4)}
+	l := kvpress.NewLayer(kvpress.Layer{Layers: 2, Heads: 1, KVHeads: 1, Dim: 4, Len: 9, Tokens: 9}, &kvpress.Host{K: k, V: k, Dim: 4, Group: 1, Tokens: 9})
+	if _, err := q.Score(l); err == nil || !strings.Contains(err.Error(), "take those of this model") {
+		t.Errorf("%v does not tell the cure", err)
+	}
+}
+
+func FuzzLUKV(f *testing.F) {
+	good, err := os.ReadFile("testdata/curve.npy")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:20])
+	path := filepath.Join(f.TempDir(), "x.npy")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := trained.LUKV(path); err == nil && len(p.Curve) != 99 {
+			t.Errorf("a curve of %d steps is taken", len(p.Curve))
+		}
+	})
+}
