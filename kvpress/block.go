@@ -110,7 +110,7 @@ func (l *Layer) stitched(keep, held [][]int) (*Layer, error) {
 		if err != nil {
 			return x, err
 		}
-		return l.QueriesOf(head, rows(x, x.Rows-last, x.Rows))
+		return l.QueriesOf(head, x.Slice(x.Rows-last, x.Rows))
 	}
 	host.Tokens, host.Moments = len(keep[0]), nil
 	part.Tokens = len(keep[0])

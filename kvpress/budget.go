@@ -104,10 +104,10 @@ func (b Budget) Keep(l *Layer, n int) int {
 
 // keep is the number of n pairs that may stay before it is truncated to a whole one.
 func (b Budget) keep(l *Layer, n int) float64 {
-	if b.PerHead > 0 || b.Total > 0 {
-		return float64(b.Keep(l, n))
+	if b.isRatio() {
+		return float64(n) * (1 - b.Removed)
 	}
-	return float64(n) * (1 - b.Removed)
+	return float64(b.Keep(l, n))
 }
 
 // keepOfLayer is the number of pairs that all heads of a layer may keep together, truncated once.
@@ -122,6 +122,12 @@ func (b Budget) keepOfLayer(l *Layer) int {
 	return int(total)
 }
 
+// isRatio reports a budget that is a fraction, not a count.
+func (b Budget) isRatio() bool { return b.PerHead == 0 && b.Total == 0 }
+
+// removesNothing reports a ratio of 0, which is the same for all layers.
+func (b Budget) removesNothing() bool { return b == Budget{} }
+
 // settled reports a budget that leaves nothing to decide: one that makes no sense, or that keeps everything.
 func (b Budget) settled(l *Layer) (bool, Plan, error) {
 	if err := b.Check(); err != nil {
@@ -135,7 +141,7 @@ func (b Budget) settled(l *Layer) (bool, Plan, error) {
 
 // RatioOf is the fraction that the budget removes from a layer like l: KeepCount of it gives back the count.
 func (b Budget) RatioOf(l *Layer) float64 {
-	if b.PerHead == 0 && b.Total == 0 {
+	if b.isRatio() {
 		return b.Removed
 	}
 	keep := b.Keep(l, l.Len)
@@ -150,8 +156,8 @@ func (b Budget) RatioOf(l *Layer) float64 {
 
 // KeepsAll reports whether the budget leaves a layer like l as it is.
 func (b Budget) KeepsAll(l *Layer) bool {
-	if b.PerHead == 0 && b.Total == 0 {
-		return b.Removed == 0
+	if b.removesNothing() {
+		return true
 	}
 	for _, n := range l.Lens {
 		if b.Keep(l, n) < n {

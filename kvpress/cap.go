@@ -47,7 +47,7 @@ func (s Cap) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	first, err := l.first(sinks)
+	first, err := l.First(sinks)
 	if err != nil {
 		return Scores{}, err
 	}
@@ -66,7 +66,7 @@ func (s Cap) Score(l *Layer) (Scores, error) {
 			return err
 		}
 		skip := len(places[h])
-		keys, vals = rows(keys, skip, keys.Rows), rows(vals, skip, vals.Rows)
+		keys, vals = keys.Slice(skip, keys.Rows), vals.Slice(skip, vals.Rows)
 		for head := h * l.Group(); head < (h+1)*l.Group(); head++ {
 			row := byHead.Row(head)[skip:l.Lens[h]]
 			relevance(row, times(turn, mean.Row(head)), keys, tau)
@@ -79,7 +79,7 @@ func (s Cap) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	return l.force(l.groupMean(byHead), first, 1)
+	return l.Protect(l.GroupMean(byHead), first)
 }
 
 // relevance writes exp(tau·cos(anchor, key)), scaled so that the largest is 1.

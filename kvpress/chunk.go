@@ -57,7 +57,7 @@ func (p Chunk) Plan(l *Layer) (Plan, error) {
 // chunkShare is the number of pairs that a chunk of a head of n pairs keeps. Chunks round a ratio by themselves, and
 // divide a number of tokens.
 func chunkShare(b Budget, l *Layer, n, from, to int) int {
-	if b.PerHead == 0 && b.Total == 0 {
+	if b.isRatio() {
 		return KeepCount(to-from, b.Removed)
 	}
 	total := b.Keep(l, n)

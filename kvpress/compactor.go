@@ -30,11 +30,11 @@ func (s Compactor) Score(l *Layer) (Scores, error) {
 	}
 	sinks := min(l.Len, wholeOrNone(s.Sinks, 8))
 	last := min(l.Len-sinks, wholeOrNone(s.Last, 4))
-	first, err := l.first(sinks)
+	first, err := l.First(sinks)
 	if err != nil {
 		return Scores{}, err
 	}
-	end, err := l.last(last)
+	end, err := l.Last(last)
 	if err != nil {
 		return Scores{}, err
 	}
@@ -58,5 +58,5 @@ func (s Compactor) Score(l *Layer) (Scores, error) {
 			tensor.AddScaled(row, float32(blending), leverage.Values.Row(h))
 		}
 	}
-	return l.force(values, append(first, end...), 0)
+	return l.protect(values, append(first, end...), 0)
 }

@@ -58,7 +58,7 @@ func criticalScores(l *Layer, scores tensor.Mat, epsilon float32) (tensor.Mat, e
 	if err != nil {
 		return tensor.Mat{}, err
 	}
-	values := l.groupMean(norms)
+	values := l.GroupMean(norms)
 	for i, s := range scores.Data {
 		values.Data[i] *= s + epsilon
 	}

@@ -38,7 +38,7 @@ func (s CUR) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	first, err := l.first(wholeOrNone(s.Sinks, 4))
+	first, err := l.First(wholeOrNone(s.Sinks, 4))
 	if err != nil {
 		return Scores{}, err
 	}

@@ -20,7 +20,7 @@ func (p DMS) Plan(l *Layer) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	window, err := l.last(wholeOrNone(p.Window, 128))
+	window, err := l.Last(wholeOrNone(p.Window, 128))
 	if err != nil {
 		return Plan{}, err
 	}

@@ -72,11 +72,11 @@ func (s gateScorer) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	first, err := l.first(wholeOrNone(p.Sinks, 4))
+	first, err := l.First(wholeOrNone(p.Sinks, 4))
 	if err != nil {
 		return Scores{}, err
 	}
-	last, err := l.last(window)
+	last, err := l.Last(window)
 	if err != nil {
 		return Scores{}, err
 	}

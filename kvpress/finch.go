@@ -72,9 +72,9 @@ func (s questionScorer) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	last, err := l.last(window)
+	last, err := l.Last(window)
 	if err != nil {
 		return Scores{}, err
 	}
-	return l.force(l.groupMean(attention), last, 1)
+	return l.Protect(l.GroupMean(attention), last)
 }

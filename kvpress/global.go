@@ -35,29 +35,17 @@ func (p GlobalPress) Plan(l *Layer) (Plan, error) {
 	if err != nil {
 		return Plan{}, l.at("global", err)
 	}
-	if done, plan, err := p.Budget.settled(l); done {
-		return plan, err
+	if err := p.Budget.Check(); err != nil || p.Budget.removesNothing() {
+		return KeepAll(l), l.at("global", err)
 	}
 	s, force, err := score(p.Scorer, l, p.Budget.RatioOf(l))
 	if err != nil {
 		return Plan{}, err
 	}
-	// Until all layers are there, Keep lists what every head keeps for sure, and the layer's share of the budget.
-	sure := make([][]int, l.KVHeads)
-	total := 0
-	for h, n := range l.Lens {
-		keep := p.Budget.Keep(l, n)
-		total += keep
-		sure[h] = best(s.Values.Row(h)[:n], force[h], atLeastOne(float64(keep)*floor))
-	}
+	// Until all layers are there, Keep lists what every head keeps for sure.
+	sure, total := floors(p.Budget, l, s, force, floor)
 	plan := Plan{Keep: sure, Scores: s.Values, Force: s.Force, pot: &pot{lens: slices.Clone(l.Lens), force: force, share: total}}
-	plan.Wait = func(plans []Plan) error {
-		total := 0
-		for _, p := range plans {
-			total += p.pot.share
-		}
-		return settle(plans, total)
-	}
+	plan.Wait = func(plans []Plan) error { return settle(plans, func(total int) int { return total }) }
 	return plan, nil
 }
 
@@ -68,12 +56,17 @@ type pot struct {
 	share int     // what the layer brings to the common budget
 }
 
-// settle keeps the best total pairs of all layers: what Keep lists for sure, forced places, then by score.
-func settle(plans []Plan, total int) error {
+// settle keeps the best pairs of all layers, as many as keep says of the sum of their shares: what Keep lists for sure,
+// forced places, then by score.
+func settle(plans []Plan, keep func(total int) int) error {
 	var lens []int
 	var force, sure [][]int
-	longest := 0
-	for _, p := range plans {
+	longest, total := 0, 0
+	for i, p := range plans {
+		if p.pot == nil {
+			return fmt.Errorf("the plan of layer %d does not wait for the others: settle plans of one press together, once", i)
+		}
+		total += p.pot.share
 		lens, force, sure = append(lens, p.pot.lens...), append(force, p.pot.force...), append(sure, p.Keep...)
 		longest = max(longest, p.Scores.Cols)
 	}
@@ -88,10 +81,10 @@ func settle(plans []Plan, total int) error {
 			row++
 		}
 	}
-	keep := bestOfAll(values, lens, force, sure, total)
+	kept := bestOfAll(values, lens, force, sure, keep(total))
 	for i := range plans {
 		n := len(plans[i].pot.lens)
-		plans[i].Keep, keep = keep[:n], keep[n:]
+		plans[i].Keep, kept = kept[:n], kept[n:]
 		plans[i].Wait, plans[i].pot = nil, nil
 	}
 	return nil

@@ -132,7 +132,7 @@ func (s *Host) OutputNorms(p int) (tensor.Mat, error) {
 		for from := 0; from < v.Rows; from += rowBlock {
 			n := min(rowBlock, v.Rows-from)
 			out := tensor.New(n, w.Rows)
-			tensor.MulT(out, rows(v, from, from+n), w)
+			tensor.MulT(out, v.Slice(from, from+n), w)
 			for i := range n {
 				m.Row(head)[from+i] = absSum(out.Row(i))
 			}
@@ -159,11 +159,6 @@ func absSum(x []float32) float32 {
 		sum += max(v, -v)
 	}
 	return sum
-}
-
-// rows is the part of m from row from up to, not including, to; it shares the numbers.
-func rows(m tensor.Mat, from, to int) tensor.Mat {
-	return tensor.Mat{Rows: to - from, Cols: m.Cols, Data: m.Data[from*m.Cols : to*m.Cols]}
 }
 
 func transposed(m tensor.Mat) tensor.Mat {
@@ -231,11 +226,12 @@ func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []fl
 		}
 		tensor.Scale(q.Data, s.Scaling())
 		keys, dst := s.K[head/s.Group], out.Row(head)
+		buffer := make([]float32, min(rowBlock, last)*keys.Rows)
 		for from := 0; from < last; from += rowBlock {
 			n := min(rowBlock, last-from)
 			seen := s.visible(head/s.Group, s.position(s.Tokens-last+from+n-1))
-			weights := tensor.New(n, seen)
-			tensor.MulT(weights, rows(q, from, from+n), rows(keys, 0, seen))
+			weights := tensor.Mat{Rows: n, Cols: seen, Data: buffer[:n*seen]}
+			tensor.MulT(weights, q.Slice(from, from+n), keys.Slice(0, seen))
 			for i := range n {
 				row := weights.Row(i)[:s.visible(head/s.Group, s.position(s.Tokens-last+from+i))]
 				tensor.Softmax(row)

@@ -76,7 +76,7 @@ func (a Affine) apply(x tensor.Mat) (tensor.Mat, error) {
 	blocks := (x.Rows + rowBlock - 1) / rowBlock
 	tensor.Parallel(blocks, func(b int) {
 		from, to := b*rowBlock, min((b+1)*rowBlock, x.Rows)
-		tensor.MulT(rows(y, from, to), rows(x, from, to), a.Weight)
+		tensor.MulT(y.Slice(from, to), x.Slice(from, to), a.Weight)
 		for i := from; i < to && len(a.Bias) > 0; i++ {
 			tensor.Add(y.Row(i), a.Bias)
 		}

@@ -31,7 +31,7 @@ func (s LagKV) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	first, err := l.first(wholeOrNone(s.Sinks, 4))
+	first, err := l.First(wholeOrNone(s.Sinks, 4))
 	if err != nil {
 		return Scores{}, err
 	}
@@ -63,7 +63,7 @@ func (s LagKV) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	last, err := l.last(slices.Min(tails))
+	last, err := l.Last(slices.Min(tails))
 	return Scores{Values: values, Force: append(first, last...)}, err
 }
 

@@ -49,7 +49,7 @@ func (s Leverage) Score(l *Layer) (Scores, error) {
 			tensor.AddScaled(keys.Row(i), -1, mean)
 		}
 		small := tensor.New(keys.Rows, sketch)
-		tensor.Mul(small, keys, rows(gauss, h*l.Dim, (h+1)*l.Dim))
+		tensor.Mul(small, keys, gauss.Slice(h*l.Dim, (h+1)*l.Dim))
 		tensor.Scale(small.Data, float32(1/math.Sqrt(float64(sketch))))
 		columns, gram := transposed(small), tensor.New(sketch, sketch)
 		tensor.MulT(gram, columns, columns)

@@ -17,37 +17,36 @@ func (p Lowest) Name() string { return Spell("lowest", p) }
 
 // Plan keeps all but the lowest pairs of the layer; over all layers, Keep is settled when all have scores.
 func (p Lowest) Plan(l *Layer) (Plan, error) {
-	if done, plan, err := p.Budget.settled(l); done {
-		return plan, err
+	if err := p.Budget.Check(); err != nil || p.Budget.removesNothing() {
+		return KeepAll(l), l.at("lowest", err)
 	}
 	s, force, err := score(p.Scorer, l, p.Budget.RatioOf(l))
 	if err != nil {
 		return Plan{}, err
 	}
 	plan := Plan{Keep: make([][]int, l.KVHeads), Scores: s.Values, Force: s.Force}
-	pairs := 0
+	share := 0
 	for _, n := range l.Lens {
-		pairs += n
+		if p.Budget.isRatio() {
+			share += n
+		} else {
+			share += p.Budget.Keep(l, n)
+		}
 	}
 	if p.Layerwise {
-		plan.Keep = bestOfAll(s.Values, l.Lens, force, plan.Keep, pairs-p.evicted(l, pairs))
+		plan.Keep = bestOfAll(s.Values, l.Lens, force, plan.Keep, p.keep(share))
 		return plan, nil
 	}
-	plan.pot = &pot{lens: slices.Clone(l.Lens), force: force, share: pairs}
-	plan.Wait = func(plans []Plan) error {
-		total := 0
-		for _, p := range plans {
-			total += p.pot.share
-		}
-		return settle(plans, total-p.evicted(l, total))
-	}
+	plan.pot = &pot{lens: slices.Clone(l.Lens), force: force, share: share}
+	plan.Wait = func(plans []Plan) error { return settle(plans, p.keep) }
 	return plan, nil
 }
 
-// evicted is how many of so many pairs go.
-func (p Lowest) evicted(l *Layer, pairs int) int {
-	if p.Budget.PerHead == 0 && p.Budget.Total == 0 {
-		return int(float64(pairs) * p.Budget.Removed)
+// keep is what stays of so many pairs, or of a budget that counts pairs. The number that goes is truncated, as in the
+// Python original.
+func (p Lowest) keep(share int) int {
+	if p.Budget.isRatio() {
+		return share - int(float64(share)*p.Budget.Removed)
 	}
-	return int(float64(pairs) * (1 - float64(p.Budget.Keep(l, l.Len))/float64(l.Len)))
+	return share
 }

@@ -42,17 +42,17 @@ func (p LUKV) Plan(l *Layer) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	first, err := l.first(wholeOrNone(p.Sinks, 4))
+	first, err := l.First(wholeOrNone(p.Sinks, 4))
 	if err != nil {
 		return Plan{}, err
 	}
-	last, err := l.last(wholeOrNone(p.Window, 1))
+	last, err := l.Last(wholeOrNone(p.Window, 1))
 	if err != nil {
 		return Plan{}, err
 	}
 	protected := append(slices.Concat(first, last), s.Force...)
 	slices.Sort(protected)
-	safe, err := l.force(s.Values.Clone(), slices.Compact(protected), 1) // equals, so that sinks come before the window
+	safe, err := l.Protect(s.Values.Clone(), slices.Compact(protected)) // equals, so that sinks come before the window
 	if err != nil {
 		return Plan{}, l.at("lukv", err)
 	}

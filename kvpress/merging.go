@@ -68,7 +68,7 @@ func (p Merging) merges(keys tensor.Mat, norms []float32, keep []int, fraction f
 	cosines := tensor.New(rowBlock, len(keep))
 	for from := 0; from < len(evicted); from += rowBlock {
 		to := min(from+rowBlock, len(evicted))
-		tensor.MulT(rows(cosines, 0, to-from), rows(gone, from, to), kept)
+		tensor.MulT(cosines.Slice(0, to-from), gone.Slice(from, to), kept)
 		for i := from; i < to; i++ {
 			row := cosines.Row(i - from)
 			alike[i] = tensor.Max(row)

@@ -39,7 +39,7 @@ func (s NonCausal) Score(l *Layer) (Scores, error) {
 		}
 		for from := 0; from < l.Len; from += chunk {
 			to := min(from+chunk, l.Len)
-			s.attend(attention.Row(head)[from:to], rows(q, from, to), rows(keys, from, to), chunk)
+			s.attend(attention.Row(head)[from:to], q.Slice(from, to), keys.Slice(from, to), chunk)
 		}
 		return nil
 	})
@@ -50,13 +50,13 @@ func (s NonCausal) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	values := l.groupMean(attention)
+	values := l.GroupMean(attention)
 	for h := range l.KVHeads {
 		row := values.Row(h)
 		for i, n := range norms.Row(h) {
 			row[i] *= n
 		}
-		copy(row, averagePool(row, 3))
+		copy(row, AveragePool(row, 3))
 	}
 	standardize(l, values)
 	return Scores{Values: values}, nil
@@ -72,7 +72,7 @@ func (s NonCausal) attend(sum []float32, q, keys tensor.Mat, chunk int) {
 	row := make([]float32, keys.Rows+missing)
 	for from := 0; from < q.Rows; from += rowBlock {
 		n := min(rowBlock, q.Rows-from)
-		tensor.MulT(rows(logits, 0, n), rows(q, from, from+n), keys)
+		tensor.MulT(logits.Slice(0, n), q.Slice(from, from+n), keys)
 		for i := range n {
 			clear(row)
 			copy(row, logits.Row(i))

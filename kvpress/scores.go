@@ -42,7 +42,7 @@ func (s Scores) check(l *Layer) error {
 	if s.Values.Rows != l.KVHeads || s.Values.Cols != l.Len {
 		return fmt.Errorf("scores are (%d, %d), the layer has %d KV heads of %d pairs: return one number for each", s.Values.Rows, s.Values.Cols, l.KVHeads, l.Len)
 	}
-	newest, err := l.last(1)
+	newest, err := l.Last(1)
 	if err != nil {
 		return err
 	}
@@ -81,14 +81,14 @@ func (l *Layer) places(positions []int) ([][]int, error) {
 	return all, nil
 }
 
-// first lists the n lowest token positions that any head holds, ascending: the sinks.
-func (l *Layer) first(n int) ([]int, error) {
+// First lists the n lowest token positions that any head holds, ascending: the sinks.
+func (l *Layer) First(n int) ([]int, error) {
 	all, err := l.held(func(at []int) []int { return at[:min(n, len(at))] })
 	return all[:min(n, len(all))], err
 }
 
-// last lists the n highest token positions that any head holds, ascending: the window.
-func (l *Layer) last(n int) ([]int, error) {
+// Last lists the n highest token positions that any head holds, ascending: the window.
+func (l *Layer) Last(n int) ([]int, error) {
 	all, err := l.held(func(at []int) []int { return at[max(0, len(at)-n):] })
 	return all[max(0, len(all)-n):], err
 }
@@ -107,9 +107,14 @@ func (l *Layer) held(choose func(at []int) []int) ([]int, error) {
 	return slices.Compact(all), nil
 }
 
-// force makes scores of values whose given positions must stay. At these places it writes the largest other number
-// plus a margin, as the Python original does.
-func (l *Layer) force(values tensor.Mat, positions []int, margin float32) (Scores, error) {
+// Protect makes scores of values, (KVHeads, Len), whose given token positions must stay in every head. At these places
+// it writes one more than the largest other number, as the Python original does.
+func (l *Layer) Protect(values tensor.Mat, positions []int) (Scores, error) {
+	return l.protect(values, positions, 1)
+}
+
+// protect writes the largest other number plus a margin at the protected places.
+func (l *Layer) protect(values tensor.Mat, positions []int, margin float32) (Scores, error) {
 	places, err := l.places(positions)
 	if err != nil {
 		return Scores{}, err
@@ -135,11 +140,22 @@ func (l *Layer) force(values tensor.Mat, positions []int, margin float32) (Score
 	return Scores{Values: values, Force: positions}, nil
 }
 
-// groupMean averages the query heads that share a KV head: (Heads, Len) becomes (KVHeads, Len).
-func (l *Layer) groupMean(byHead tensor.Mat) tensor.Mat {
+// GroupMean averages the query heads that share a KV head: (Heads, Len) becomes (KVHeads, Len).
+func (l *Layer) GroupMean(byHead tensor.Mat) tensor.Mat {
 	m := tensor.New(l.KVHeads, byHead.Cols)
 	for head := range byHead.Rows {
 		tensor.AddScaled(m.Row(head/l.Group()), 1/float32(l.Group()), byHead.Row(head))
 	}
 	return m
+}
+
+// AveragePool averages every number with its neighbours, kernel of them in all; the divisor is kernel also at the
+// ends, as in the Python original.
+func AveragePool(x []float32, kernel int) []float32 {
+	out := make([]float32, len(x))
+	for i := range x {
+		near := x[max(0, i-kernel/2):min(len(x), i+kernel/2+1)]
+		out[i] = tensor.Sum(near) / float32(kernel)
+	}
+	return out
 }

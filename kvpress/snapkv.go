@@ -1,10 +1,6 @@
 package kvpress
 
-import (
-	"fmt"
-
-	"github.com/kvnotes/kvnotes/kvpress/tensor"
-)
+import "fmt"
 
 // SnapKV keeps what the last queries of the context look at: the window at the end votes, its votes are smoothed
 // along the text, and the window itself stays. Li et al., arXiv 2404.14469.
@@ -38,7 +34,7 @@ func (s SnapKV) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	last, err := l.last(window)
+	last, err := l.Last(window)
 	if err != nil {
 		return Scores{}, err
 	}
@@ -46,20 +42,10 @@ func (s SnapKV) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	votes := l.groupMean(attention)
+	votes := l.GroupMean(attention)
 	for h, n := range l.Lens {
 		row := votes.Row(h)[:n-len(places[h])]
-		copy(row, averagePool(row, kernel))
+		copy(row, AveragePool(row, kernel))
 	}
-	return l.force(votes, last, 1)
-}
-
-// averagePool averages kernel neighbours of every number; the divisor is always kernel, also at the ends.
-func averagePool(x []float32, kernel int) []float32 {
-	out := make([]float32, len(x))
-	for i := range x {
-		near := x[max(0, i-kernel/2):min(len(x), i+kernel/2+1)]
-		out[i] = tensor.Sum(near) / float32(kernel)
-	}
-	return out
+	return l.Protect(votes, last)
 }

@@ -18,7 +18,7 @@ func (TOVA) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	byHead := l.groupMean(attention)
+	byHead := l.GroupMean(attention)
 	sum, holders := make([]float32, l.Next), make([]float32, l.Next) // by position
 	at := make([][]int, l.KVHeads)
 	for h := range l.KVHeads {
@@ -36,9 +36,9 @@ func (TOVA) Score(l *Layer) (Scores, error) {
 			values.Row(h)[i] = sum[p] / holders[p]
 		}
 	}
-	last, err := l.last(1)
+	last, err := l.Last(1)
 	if err != nil {
 		return Scores{}, err
 	}
-	return l.force(values, last, 1)
+	return l.Protect(values, last)
 }

@@ -97,7 +97,7 @@ func cut(x tensor.Mat, from, to int, err error) (tensor.Mat, error) {
 	if err != nil {
 		return x, err
 	}
-	return rows(x, from, to), nil
+	return x.Slice(from, to), nil
 }
 
 // host is a Host that reads all but the pairs from the layer.
