@@ -37,7 +37,7 @@ func (p AdaKV) Plan(l *Layer) (Plan, error) {
 		return Plan{}, err
 	}
 	sure, total := floors(p.Budget, l, s, force, floor)
-	return Plan{Keep: bestOfAll(s.Values, l.Lens, force, sure, total), Scores: s.Values, Force: s.Force}, nil
+	return Plan{Keep: bestOfAll(s.Values, l.Lens, force, sure, total, higherStays), Scores: s.Values, Force: s.Force}, nil
 }
 
 // floors are the places that each head keeps for sure, and the pairs that all heads may keep together.

@@ -23,5 +23,5 @@ func (p AdaScorer) Plan(l *Layer) (Plan, error) {
 		return Plan{}, err
 	}
 	sure := make([][]int, l.KVHeads)
-	return Plan{Keep: bestOfAll(s.Values, l.Lens, force, sure, p.Budget.keepOfLayer(l)), Scores: s.Values, Force: s.Force}, nil
+	return Plan{Keep: bestOfAll(s.Values, l.Lens, force, sure, p.Budget.keepOfLayer(l), lowerStays), Scores: s.Values, Force: s.Force}, nil
 }

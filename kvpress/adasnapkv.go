@@ -39,5 +39,5 @@ func (p AdaSnapKV) Plan(l *Layer) (Plan, error) {
 		}
 		sure[h] = best(s.Values.Row(h)[:n], force[h], len(force[h])+extra)
 	}
-	return Plan{Keep: bestOfAll(s.Values, l.Lens, force, sure, p.Budget.keepOfLayer(l)), Scores: s.Values, Force: s.Force}, nil
+	return Plan{Keep: bestOfAll(s.Values, l.Lens, force, sure, p.Budget.keepOfLayer(l), lowerStays), Scores: s.Values, Force: s.Force}, nil
 }

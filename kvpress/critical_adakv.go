@@ -1,5 +1,7 @@
 package kvpress
 
+import "math"
+
 // CriticalAdaKV lets the KV heads of a layer share one budget as AdaKV does, and spends each head's part in the two
 // stages of CriticalKV. Feng et al., arXiv 2502.03805. It differs from adakv(criticalkv(...)), which shares the
 // budget by the refined scores.
@@ -28,23 +30,28 @@ func (p CriticalAdaKV) Plan(l *Layer) (Plan, error) {
 	if err != nil {
 		return Plan{}, l.at("critical_adakv", err)
 	}
-	ada, err := AdaKV{Scorer: p.Scorer, Budget: p.Budget, Floor: p.Floor}.Plan(l)
-	if err != nil || p.Budget.KeepsAll(l) {
-		return ada, err
+	if done, plan, err := p.Budget.settled(l); done {
+		return plan, err
 	}
-	values, err := criticalScores(l, ada.Scores, epsilon)
-	if err != nil {
-		return Plan{}, l.at("critical_adakv", err)
-	}
-	force, err := l.places(ada.Force)
+	s, force, err := score(p.Scorer, l, p.Budget.RatioOf(l))
 	if err != nil {
 		return Plan{}, err
 	}
-	for h, n := range l.Lens {
-		budget := len(ada.Keep[h])
-		sure := max(atLeastOne(float64(p.Budget.Keep(l, n))*floor), int(float64(budget)*first))
-		sureOnes := best(ada.Scores.Row(h)[:n], force[h], min(sure, budget))
-		ada.Keep[h] = best(values.Row(h)[:n], sureOnes, budget)
+	values, err := criticalScores(l, s.Values, epsilon)
+	if err != nil {
+		return Plan{}, l.at("critical_adakv", err)
 	}
-	return ada, nil
+	sure, total := floors(p.Budget, l, s, force, floor)
+	plan := Plan{Keep: bestOfAll(s.Values, l.Lens, force, sure, total, lowerStays), Scores: s.Values, Force: s.Force}
+	for h, n := range l.Lens {
+		budget := len(plan.Keep[h]) // what the head keeps now only says how many
+		byScore := max(len(sure[h]), int(float64(budget)*first))
+		row := values.Row(h)[:n]
+		for _, i := range best(s.Values.Row(h)[:n], force[h], byScore) {
+			row[i] = math.MaxFloat32
+			force[h] = append(force[h], i)
+		}
+		plan.Keep[h] = best(row, force[h], budget)
+	}
+	return plan, nil
 }

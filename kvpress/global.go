@@ -81,7 +81,7 @@ func settle(plans []Plan, keep func(total int) int) error {
 			row++
 		}
 	}
-	kept := bestOfAll(values, lens, force, sure, keep(total))
+	kept := bestOfAll(values, lens, force, sure, keep(total), higherStays)
 	for i := range plans {
 		n := len(plans[i].pot.lens)
 		plans[i].Keep, kept = kept[:n], kept[n:]

@@ -34,7 +34,7 @@ func (p Lowest) Plan(l *Layer) (Plan, error) {
 		}
 	}
 	if p.Layerwise {
-		plan.Keep = bestOfAll(s.Values, l.Lens, force, plan.Keep, p.keep(share))
+		plan.Keep = bestOfAll(s.Values, l.Lens, force, plan.Keep, p.keep(share), higherStays)
 		return plan, nil
 	}
 	plan.pot = &pot{lens: slices.Clone(l.Lens), force: force, share: share}

@@ -15,6 +15,7 @@ type Merging struct {
 	Budget    Budget
 	Threshold float64 // least cosine of two keys whose values merge
 	Fraction  float64 // share of the evicted pairs that merge, those most alike; 0 means 1: all
+	Compat    bool    // as the Python original: nothing merges when too few pairs reach the threshold for the fraction
 }
 
 func init() {
@@ -101,10 +102,14 @@ func (p Merging) quantile(alike []float32, q float64) float32 {
 	slices.Sort(sorted)
 	at := q * float64(len(sorted)-1)
 	i := int(at)
-	if i+1 == len(sorted) || sorted[i] == low {
-		return sorted[i]
+	below, above, step := sorted[i], sorted[min(i+1, len(sorted)-1)], float32(at-float64(i))
+	switch {
+	case below == low && !p.Compat:
+		return low
+	case step < 0.5:
+		return below + step*(above-below) // with minus infinity this is no number, and nothing is as large
 	}
-	return sorted[i] + float32(at-float64(i))*(sorted[i+1]-sorted[i])
+	return above - (above-below)*(1-step)
 }
 
 // complement lists the numbers below n that are not in the ascending list.

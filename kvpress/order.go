@@ -50,10 +50,15 @@ func best(scores []float32, force []int, n int) []int {
 	return keep
 }
 
-// bestOfAll keeps total pairs of several heads together: the sure places of each head first, then forced ones, then
-// by score over all heads. Row h of values counts up to lens[h]. Among equals the one with the higher head and place
-// stays, as in the Python original, which evicts the lower index first.
-func bestOfAll(values tensor.Mat, lens []int, force, sure [][]int, total int) [][]int {
+// Which of two equal pairs stays, when heads share a budget.
+const (
+	higherStays = iota // the one with the higher head and place: the Python original evicts the lower index first
+	lowerStays         // the one with the lower head and place: it keeps the lower index first
+)
+
+// bestOfAll keeps total pairs of several heads together: the sure places of each head first, which are equals, then
+// forced ones, then the others, both by score over all heads. Row h of values counts up to lens[h].
+func bestOfAll(values tensor.Mat, lens []int, force, sure [][]int, total, ties int) [][]int {
 	var keys []uint64
 	for h, n := range lens {
 		tier := make([]int, n)
@@ -64,18 +69,25 @@ func bestOfAll(values tensor.Mat, lens []int, force, sure [][]int, total int) []
 			tier[i] = safe
 		}
 		for i, v := range values.Row(h)[:n] {
-			if tier[i] != plain {
-				v = 0 // protected pairs of one tier are equals
+			if tier[i] == safe {
+				v = 0
 			}
-			keys = append(keys, rank(tier[i], v, indexMask-(h*values.Cols+i)))
+			index := h*values.Cols + i
+			if ties == higherStays {
+				index = indexMask - index
+			}
+			keys = append(keys, rank(tier[i], v, index))
 		}
 	}
 	slices.Sort(keys)
 	keep := make([][]int, len(lens))
 	for _, k := range keys[:min(total, len(keys))] {
-		flat := indexMask - int(k&indexMask)
-		h := flat / values.Cols
-		keep[h] = append(keep[h], flat%values.Cols)
+		index := int(k & indexMask)
+		if ties == higherStays {
+			index = indexMask - index
+		}
+		h := index / values.Cols
+		keep[h] = append(keep[h], index%values.Cols)
 	}
 	for h := range keep {
 		slices.Sort(keep[h])

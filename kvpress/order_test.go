@@ -52,13 +52,23 @@ func TestBestOfAll(t *testing.T) {
 		{"a row past its length does not count", make([][]int, 2), make([][]int, 2), 9, [][]int{{0, 1, 2, 3}, {0, 1, 2}}},
 	}
 	for _, test := range tests {
-		got := bestOfAll(values, lens, test.force, test.sure, test.total)
+		got := bestOfAll(values, lens, test.force, test.sure, test.total, higherStays)
 		for h := range got {
 			if !slices.Equal(got[h], test.want[h]) {
 				t.Errorf("%s: %v, want %v", test.name, got, test.want)
 				break
 			}
 		}
+	}
+}
+
+func TestTiesOverHeads(t *testing.T) {
+	values, none := tensor.New(2, 3), make([][]int, 2)
+	if got := bestOfAll(values, []int{3, 3}, none, none, 2, higherStays); len(got[0]) != 0 || !slices.Equal(got[1], []int{1, 2}) {
+		t.Errorf("the higher ones are %v", got)
+	}
+	if got := bestOfAll(values, []int{3, 3}, none, none, 4, lowerStays); !slices.Equal(got[0], []int{0, 1, 2}) || !slices.Equal(got[1], []int{0}) {
+		t.Errorf("the lower ones are %v", got)
 	}
 }
 

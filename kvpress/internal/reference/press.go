@@ -63,7 +63,7 @@ var classes = map[string]class{
 	"BlockPress":                  {"block(compat=true)", map[string]string{"block_size": "size"}},
 	"PerLayerCompressionPress":    {"perlayer", map[string]string{"compression_ratios": "ratios"}},
 	"ComposedPress":               {"composed", nil},
-	"MergingPress":                {"merging", map[string]string{"similarity_threshold": "=threshold", "merge_fraction": "fraction"}},
+	"MergingPress":                {"merging(compat=true)", map[string]string{"similarity_threshold": "=threshold", "merge_fraction": "fraction"}},
 	"FinchPress":                  {"finch", map[string]string{"chunk_length": "chunk", "normalize_scores": "!no_normalize", "rerotate_keys": "!no_rerotate"}},
 	"DMSPress":                    {"dms", map[string]string{"threshold": "=threshold", "sliding_window_size": "window"}},
 	"AdaSnapKV(fork)":             {"adasnapkv", map[string]string{"window_size": "window", "kernel_size": "kernel", "floor_alpha": "floor"}},
