@@ -11,6 +11,7 @@ type AdaSnapKV struct {
 	Window int     // queries that vote, and last pairs that stay; 0 means 64
 	Kernel int     // pairs over which votes are averaged, an odd number; 0 means 5
 	Floor  float64 // share of the equal budget that every head keeps outside its window; 0 means 0.2, negative means none
+	Compat bool    // as the fork: where the floor is no pair, the best pair of the layer may displace one of a window
 }
 
 func init() { Register(Method{Name: "adasnapkv", Paper: "arXiv 2407.11550", Press: AdaSnapKV{}}) }
@@ -31,11 +32,18 @@ func (p AdaSnapKV) Plan(l *Layer) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
+	if s, err = l.protect(s.Values, s.Force, 0); err != nil { // the fork writes the largest score itself
+		return Plan{}, l.at("adasnapkv", err)
+	}
 	sure := make([][]int, l.KVHeads)
 	for h, n := range l.Lens {
 		extra := int(p.Budget.keep(l, n) * floor)
 		if window := len(force[h]); extra > n-window {
 			return Plan{}, l.at("adasnapkv", fmt.Errorf("%w: the floor is %d of %d pairs before the window: lower Floor", ErrBadParameter, extra, n-window))
+		}
+		if p.Compat && extra == 0 {
+			force[h] = nil // the window only ties with the best pair
+			continue
 		}
 		sure[h] = best(s.Values.Row(h)[:n], force[h], len(force[h])+extra)
 	}

@@ -66,7 +66,7 @@ var classes = map[string]class{
 	"MergingPress":                {"merging(compat=true)", map[string]string{"similarity_threshold": "=threshold", "merge_fraction": "fraction"}},
 	"FinchPress":                  {"finch", map[string]string{"chunk_length": "chunk", "normalize_scores": "!no_normalize", "rerotate_keys": "!no_rerotate"}},
 	"DMSPress":                    {"dms", map[string]string{"threshold": "=threshold", "sliding_window_size": "window"}},
-	"AdaSnapKV(fork)":             {"adasnapkv", map[string]string{"window_size": "window", "kernel_size": "kernel", "floor_alpha": "floor"}},
+	"AdaSnapKV(fork)":             {"adasnapkv(compat=true)", map[string]string{"window_size": "window", "kernel_size": "kernel", "floor_alpha": "floor"}},
 	"KeyRerotationPress":          {"rerotate", nil},
 }
 

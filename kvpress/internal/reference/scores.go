@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
@@ -12,15 +13,18 @@ type Tolerance struct{ Absolute, Relative float64 }
 // Tolerance is what the README allows for the scores of the case: scores in units of their own deviation are compared
 // absolutely.
 func (c *Case) Tolerance() Tolerance {
-	for _, z := range []string{"Leverage", "NonCausal", "Compactor"} {
-		if strings.HasPrefix(c.Label, z) {
-			return Tolerance{Absolute: 1e-3}
-		}
-	}
-	if strings.HasPrefix(c.Label, "QFilter") {
-		return Tolerance{Absolute: EditedPairs, Relative: 1e-4} // products with keys, which are compared like this
+	switch {
+	case c.has("Leverage", "NonCausal", "Compactor"):
+		return Tolerance{Absolute: 1e-3}
+	case c.has("QFilter", "KVzap"): // sums of products with keys or hidden states: large terms cancel
+		return Tolerance{Absolute: EditedPairs, Relative: 1e-4}
 	}
 	return Tolerance{Absolute: 1e-6, Relative: 1e-4}
+}
+
+// has reports whether one of the names is in the label.
+func (c *Case) has(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return strings.Contains(c.Label, name) })
 }
 
 // Scores are the scores that the press of the case decided by, one matrix (KV heads, pairs) per layer: its own, or
