@@ -12,14 +12,16 @@ import (
 // LUKV gives every head of every layer its own share of the budget, from curves that were measured once for a model
 // and a scorer. arXiv 2602.08585.
 type LUKV struct {
-	Scorer Scorer // nil means expected_attention(epsilon=0.02)
+	Scorer Scorer // the one that the curve was measured with; spelled without one, expected_attention(epsilon=0.02)
 	Budget Budget
 	Curve  []tensor.Mat // 99 times (Layers, KVHeads): what goes from each head at ratios 0.01, 0.02, ... 0.99
 	Sinks  int          // first pairs that stay; 0 means 4, negative means none
 	Window int          // last pairs that stay; 0 means 1, negative means none
 }
 
-func init() { Register(Method{Name: "lukv", Paper: "arXiv 2602.08585", Press: LUKV{}}) }
+func init() {
+	Register(Method{Name: "lukv", Paper: "arXiv 2602.08585", Press: LUKV{Scorer: ExpectedAttention{Epsilon: 0.02}}})
+}
 
 // Name spells the press, such as "lukv(knorm):0.5".
 func (p LUKV) Name() string { return Spell("lukv", p) }
@@ -34,11 +36,7 @@ func (p LUKV) Plan(l *Layer) (Plan, error) {
 	if err != nil {
 		return Plan{}, l.at("lukv", err)
 	}
-	scorer := p.Scorer
-	if scorer == nil {
-		scorer = ExpectedAttention{Epsilon: 0.02}
-	}
-	s, _, err := score(scorer, l, ratio)
+	s, _, err := score(p.Scorer, l, ratio)
 	if err != nil {
 		return Plan{}, err
 	}

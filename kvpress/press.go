@@ -5,7 +5,10 @@
 // Index order is always layer, head, position, channel. A ratio is the fraction of pairs that is REMOVED.
 package kvpress
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // A Press decides which key-value pairs of one layer stay in the cache. It reads the layer and returns a plan; it
 // changes nothing. Any type with these two methods is a press, also one defined in a notebook cell.
@@ -32,6 +35,9 @@ var ErrBadParameter = errors.New("bad parameter")
 
 // planOf asks a press for the plan of a layer on behalf of a press around it, which needs to see it settled.
 func planOf(p Press, l *Layer) (Plan, error) {
+	if p == nil {
+		return Plan{}, l.at("", fmt.Errorf("%w: a press is missing: set Press", ErrBadParameter))
+	}
 	plan, err := p.Plan(l)
 	if err == nil && plan.Wait != nil {
 		err = errors.New("waits for the scores of all layers and cannot stand inside another press")

@@ -236,3 +236,29 @@ func TestWaitingPressesStayOutside(t *testing.T) {
 		t.Errorf("%v does not say why", err)
 	}
 }
+
+func TestMissingScorersAndPressesAreErrors(t *testing.T) {
+	l := plainLayer(2, 10)
+	half := Ratio(0.5)
+	for _, p := range []Press{
+		TopK(nil, half), Ada(nil, half, 0.2), Global(nil, half, 0.2),
+		AdaScorer{Budget: half},
+		CriticalAdaKV{Budget: half},
+		TopK(CriticalKV{}, half),
+		ChunkKV{Budget: half, Length: 2},
+		EntropyChunkKV{Budget: half},
+		Chunk{Budget: half},
+		Block{Budget: half},
+		PerLayer{Ratios: []float64{0.5}},
+		Rerotate{},
+		Composed{Presses: []Press{nil}},
+		Merging{Budget: half},
+		DMS{},
+		Lowest{Budget: half},
+	} {
+		name := p.Name()
+		if _, err := p.Plan(l); err == nil || !strings.Contains(err.Error(), "is missing: set") {
+			t.Errorf("%s: %v does not tell the cure", name, err)
+		}
+	}
+}

@@ -21,6 +21,9 @@ type Scores struct {
 // score asks a scorer for the scores of a layer of which the fraction ratio will go, and checks them. It also tells
 // the places that are forced in each head.
 func score(s Scorer, l *Layer, ratio float64) (Scores, [][]int, error) {
+	if s == nil {
+		return Scores{}, nil, l.at("", fmt.Errorf("%w: a scorer is missing: set Scorer", ErrBadParameter))
+	}
 	view := *l
 	view.Ratio = ratio
 	scores, err := s.Score(&view)

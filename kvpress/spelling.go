@@ -76,6 +76,9 @@ func spelled(f reflect.StructField) bool {
 }
 
 func innerName(v reflect.Value) string {
+	if v.IsNil() {
+		return "?" // the plan tells what is missing
+	}
 	return v.Interface().(interface{ Name() string }).Name()
 }
 

@@ -10,7 +10,12 @@ type TopKPress struct {
 func TopK(s Scorer, b Budget) Press { return TopKPress{Scorer: s, Budget: b} }
 
 // Name is the scorer's spelling with the budget, such as "snapkv:0.5".
-func (p TopKPress) Name() string { return p.Scorer.Name() + ":" + p.Budget.String() }
+func (p TopKPress) Name() string {
+	if p.Scorer == nil {
+		return "topk:" + p.Budget.String()
+	}
+	return p.Scorer.Name() + ":" + p.Budget.String()
+}
 
 // Plan keeps the best pairs of each head.
 func (p TopKPress) Plan(l *Layer) (Plan, error) {

@@ -98,7 +98,7 @@ func train() {
 			Base: []tensor.Mat{normal(3, small), normal(3, small), normal(3, small)}, Bias: normal(presstest.KVHeads, group),
 		})
 	}
-	lukv := kvpress.LUKV{}
+	lukv := kvpress.LUKV{Scorer: kvpress.KeyDiff{}}
 	for i := range 99 {
 		curve := tensor.New(presstest.Depth, presstest.KVHeads)
 		for j := range curve.Data {

@@ -134,7 +134,8 @@ func DuoAttention(folder string) (kvpress.DuoAttention, error) {
 	return p, nil
 }
 
-// LUKV reads a budget curve from a .npy file (99, layers, KV heads).
+// LUKV reads a budget curve from a .npy file (99, layers, KV heads). Its scorer is the one of the published curve,
+// expected_attention(epsilon=0.02); set another one for a curve measured with that.
 func LUKV(path string) (kvpress.LUKV, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -147,7 +148,7 @@ func LUKV(path string) (kvpress.LUKV, error) {
 	if err != nil {
 		return kvpress.LUKV{}, at(path, err)
 	}
-	return kvpress.LUKV{Curve: split(x, shape[1], shape[2])}, nil
+	return kvpress.LUKV{Scorer: kvpress.ExpectedAttention{Epsilon: 0.02}, Curve: split(x, shape[1], shape[2])}, nil
 }
 
 // matrices reads a tensor of so many dimensions as matrices of its last two.

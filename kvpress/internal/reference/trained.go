@@ -62,7 +62,7 @@ func (g *Group) statistics(*Spec) (kvpress.Method, error) {
 
 func (g *Group) lukv(*Spec) (kvpress.Method, error) {
 	curve, err := g.Layers("mock.lukv_curve")
-	return kvpress.Method{Name: "lukv", Press: kvpress.LUKV{Curve: curve}}, err
+	return kvpress.Method{Name: "lukv", Press: kvpress.LUKV{Scorer: kvpress.ExpectedAttention{Epsilon: 0.02}, Curve: curve}}, err
 }
 
 func (g *Group) duo(*Spec) (kvpress.Method, error) {
