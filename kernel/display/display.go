@@ -53,64 +53,78 @@ type (
 	SVGer          = interface{ SVG() string }
 )
 
-// Render collects what a value's methods say; ok is false when it has none of them.
+// Render collects what a value's methods say; ok is false when it has none of them. A value that gives a whole set of
+// formats (Render, SimpleRender) is shown by these alone.
 func Render(value interface{}) (d Data, ok bool) {
-	d.Data = MIMEMap{}
-	set := func(format string, content interface{}) { d.Data[format] = content }
 	switch v := value.(type) {
 	case Data:
 		return v, true
 	case Renderer:
 		d = v.Render()
-		if d.Data == nil {
-			d.Data = MIMEMap{}
-		}
 	case SimpleRenderer:
-		for format, content := range v.SimpleRender() {
-			set(format, content)
-		}
-	}
-	if v, is := value.(HTMLer); is && d.Data[MIMETypeHTML] == nil {
-		set(MIMETypeHTML, v.HTML())
-	}
-	if v, is := value.(SVGer); is && d.Data[MIMETypeSVG] == nil {
-		set(MIMETypeSVG, v.SVG())
-	}
-	if v, is := value.(PNGer); is && d.Data[MIMETypePNG] == nil {
-		set(MIMETypePNG, v.PNG())
-	}
-	if v, is := value.(JPEGer); is {
-		set(MIMETypeJPEG, v.JPEG())
-	}
-	if v, is := value.(Markdowner); is {
-		set(MIMETypeMarkdown, v.Markdown())
-	}
-	if v, is := value.(Latexer); is {
-		set(MIMETypeLatex, v.Latex())
-	}
-	if v, is := value.(JavaScripter); is {
-		set(MIMETypeJavaScript, v.JavaScript())
-	}
-	if v, is := value.(PDFer); is {
-		set(MIMETypePDF, v.PDF())
-	}
-	if v, is := value.(JSONer); is {
-		set(MIMETypeJSON, v.JSON())
-	}
-	if v, is := value.(image.Image); is {
-		var b bytes.Buffer
-		if err := png.Encode(&b, v); err == nil {
-			set(MIMETypePNG, b.Bytes())
-			set(MIMETypeText, fmt.Sprintf("image of %d x %d", v.Bounds().Dx(), v.Bounds().Dy()))
-		}
+		d.Data = v.SimpleRender()
+	default:
+		d = renderMethods(value)
 	}
 	if len(d.Data) == 0 {
 		return d, false
 	}
 	if d.Data[MIMETypeText] == nil {
-		set(MIMETypeText, fmt.Sprint(value))
+		d.Data[MIMETypeText] = fmt.Sprint(value)
 	}
 	return d, true
+}
+
+// renderMethods asks for every format by itself; what comes back empty is left out.
+func renderMethods(value interface{}) Data {
+	d := Data{Data: MIMEMap{}}
+	text := func(format, s string) {
+		if s != "" {
+			d.Data[format] = s
+		}
+	}
+	binary := func(format string, b []byte) {
+		if len(b) > 0 {
+			d.Data[format] = b
+		}
+	}
+	if v, ok := value.(HTMLer); ok {
+		text(MIMETypeHTML, v.HTML())
+	}
+	if v, ok := value.(SVGer); ok {
+		text(MIMETypeSVG, v.SVG())
+	}
+	if v, ok := value.(PNGer); ok {
+		binary(MIMETypePNG, v.PNG())
+	}
+	if v, ok := value.(JPEGer); ok {
+		binary(MIMETypeJPEG, v.JPEG())
+	}
+	if v, ok := value.(Markdowner); ok {
+		text(MIMETypeMarkdown, v.Markdown())
+	}
+	if v, ok := value.(Latexer); ok {
+		text(MIMETypeLatex, v.Latex())
+	}
+	if v, ok := value.(JavaScripter); ok {
+		text(MIMETypeJavaScript, v.JavaScript())
+	}
+	if v, ok := value.(PDFer); ok {
+		binary(MIMETypePDF, v.PDF())
+	}
+	if v, ok := value.(JSONer); ok {
+		if m := v.JSON(); m != nil {
+			d.Data[MIMETypeJSON] = m
+		}
+	}
+	if v, ok := value.(image.Image); ok {
+		var b bytes.Buffer
+		if err := png.Encode(&b, v); err == nil {
+			binary(MIMETypePNG, b.Bytes())
+			text(MIMETypeText, fmt.Sprintf("image of %d x %d", v.Bounds().Dx(), v.Bounds().Dy()))
+		}
+	}
+	return d
 }
 
 // MakeData makes a thing to show in one format.

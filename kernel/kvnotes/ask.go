@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -59,7 +60,7 @@ from a pressed copy for every press that is named.`,
 					if err != nil {
 						return err
 					}
-					fmt.Fprintf(w, "  %-32s %7.1f MB  %s\n", s.PressName(), float64(s.Bytes().KV)/1e6, a.Text)
+					fmt.Fprintf(w, "  %-32s %7.1f MB  %s\n", s.PressName(), float64(s.Bytes().KV)/1e6, strings.Join(strings.Fields(a.Text), " "))
 				}
 			}
 			return nil
