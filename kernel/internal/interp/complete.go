@@ -10,7 +10,6 @@ import (
 
 	"github.com/cosmos72/gomacro/base"
 	"github.com/cosmos72/gomacro/fast"
-	"github.com/cosmos72/gomacro/imports"
 )
 
 // Complete lists what may stand at the cursor. Cursor, start and end count runes of the code; the matches replace
@@ -24,12 +23,11 @@ func (in *Interp) Complete(code string, cursor int) (matches []string, start, en
 	line := before[strings.LastIndexByte(before, '\n')+1:]
 	if quote := strings.LastIndexByte(line, '"'); quote >= 0 && strings.Count(line, `"`)%2 == 1 && inImport(before) {
 		typed := line[quote+1:]
-		for path := range imports.Packages {
+		for _, path := range packages() {
 			if strings.HasPrefix(path, typed) {
 				matches = append(matches, path)
 			}
 		}
-		slices.Sort(matches)
 		return matches, cursor - len([]rune(typed)), cursor
 	}
 	_, matches, _ = in.gomacro.CompleteWords(line, len(line))
@@ -66,7 +64,7 @@ func (in *Interp) IsComplete(code string) (status, indent string) {
 	if magic(code) {
 		return "complete", ""
 	}
-	if _, err := in.parse(code); err != nil {
+	if _, err := in.parse(in.gomacro, cellName, code); err != nil {
 		return "invalid", ""
 	}
 	return "complete", ""

@@ -6,12 +6,13 @@ import (
 	"context"
 	"fmt"
 	"go/ast"
+	"go/build"
+	"go/token"
 	"io"
-	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/cosmos72/gomacro/ast2"
 	"github.com/cosmos72/gomacro/base"
@@ -30,9 +31,16 @@ type Interp struct {
 	compile sync.Mutex
 	gomacro *fast.Interp
 	shown   map[string]xreflect.Type // the display interfaces, by name
+	enter   func()                   // an interpreted function that does nothing
 
-	cell    sync.Mutex // guards running
+	runner     *runner
+	goroutines goroutines
+
+	cell    sync.Mutex // guards the fields below
 	running context.Context
+	cells   int
+	sources map[string][]string // lines of cells by the file name that the interpreter knows them by
+	unit    string              // what runs now, for messages
 }
 
 // displayPath is where gophernotes' notebooks import their display functions from.
@@ -40,19 +48,23 @@ const displayPath = "display"
 
 // New makes an interpreter. Package display, ctx and Display are there from the start.
 func New() (*Interp, error) {
-	in := &Interp{running: context.Background()}
+	// The interpreter would ask the Go command for the export data of packages. It knows enough by reflection.
+	build.Default.GOROOT, build.Default.GOPATH = "", ""
+	in := &Interp{running: context.Background(), sources: map[string][]string{}, runner: newRunner()}
 	if p, ok := imports.Packages["github.com/kvnotes/kvnotes/kernel/display"]; ok {
 		imports.Packages[displayPath] = p
 	}
-	in.interruptibleSleep()
-	if err := in.Reset(); err != nil {
-		return nil, err
-	}
-	return in, nil
+	in.tame()
+	return in, in.Reset()
 }
 
 // Reset forgets everything that cells declared.
 func (in *Interp) Reset() (err error) {
+	in.runner.do(func() { err = in.reset() })
+	return err
+}
+
+func (in *Interp) reset() (err error) {
 	in.compile.Lock()
 	defer in.compile.Unlock()
 	defer func() {
@@ -64,9 +76,17 @@ func (in *Interp) Reset() (err error) {
 	g.Comp.Stdout, g.Comp.Stderr = io.Discard, io.Discard
 	g.Comp.Options &^= base.OptShowPrompt | base.OptTrapPanic | base.OptModuleImport
 	in.gomacro = g
-	in.eval(`import "context"; var ctx = context.Background()`)
+	in.runner.state = g.PrepareEnv().Run
+	in.goroutines.watch(g.Comp.IrGlobals)
+	g.DeclTypeAlias("any", g.Comp.TypeOfInterface())
+	declareGenerics(g)
+	g.DeclFunc(beginName, in.goroutines.begin)
+	g.DeclFunc(endName, in.goroutines.end)
+	enter, _ := g.Eval1("(func() int { n := 1; n++; return n })")
+	in.enter = func() { enter.Interface().(func() int)() }
+	g.Eval(`import "context"; var ctx = context.Background()`)
 	if _, ok := imports.Packages[displayPath]; ok {
-		in.eval(`import "display"`)
+		g.Eval(`import "display"`)
 		in.shown = map[string]xreflect.Type{}
 		for name, t := range g.ImportPackage("display", displayPath).Types {
 			if t.Kind() == reflect.Interface && strings.HasSuffix(name, "er") {
@@ -78,81 +98,125 @@ func (in *Interp) Reset() (err error) {
 	return nil
 }
 
-func (in *Interp) eval(code string) { in.gomacro.Eval(code) }
-
-// interruptibleSleep gives cells a time.Sleep that ends when the cell is interrupted.
-func (in *Interp) interruptibleSleep() {
-	imports.Packages["time"].Binds["Sleep"] = reflect.ValueOf(func(d time.Duration) {
-		in.cell.Lock()
-		ctx := in.running
-		in.cell.Unlock()
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			panic(base.SigInterrupt)
-		}
-	})
+// A result is what a cell ends with.
+type result struct {
+	data display.Data
+	ok   bool
+	err  error
 }
 
 // Eval runs a cell. The values of its last expression come back ready to be shown; ok is false when there is nothing
 // to show. Cancelling ctx stops the cell; the error is then ErrInterrupted, and all variables keep their values.
 func (in *Interp) Eval(ctx context.Context, code string) (d display.Data, ok bool, err error) {
 	code, err = in.magics(ctx, code)
+	if err != nil || strings.TrimSpace(code) == "" {
+		return d, false, err
+	}
+	ended := make(chan result, 1)
+	err = in.onRunner(ctx, func() {
+		var r result
+		r.data, r.ok, r.err = in.eval(ctx, code)
+		ended <- r
+	})
 	if err != nil {
 		return d, false, err
 	}
+	r := <-ended
+	return r.data, r.ok, r.err
+}
+
+// Call runs a function, such as one that a cell made to hear of a slider, as if it were a cell.
+func (in *Interp) Call(ctx context.Context, f func()) error {
+	ended := make(chan error, 1)
+	err := in.onRunner(ctx, func() {
+		in.setContext(ctx)
+		defer in.setContext(context.Background())
+		ended <- in.catch(f)
+	})
+	if err != nil {
+		return err
+	}
+	return <-ended
+}
+
+func (in *Interp) catch(f func()) (err error) {
+	state := in.runner.state
+	state.CurrEnv = nil
+	defer func() {
+		if err != nil {
+			err = in.explain("", token.NoPos, state.CurrEnv, err)
+		}
+	}()
+	defer recovered(&err)
+	f()
+	return nil
+}
+
+// eval is Eval on the runner's goroutine.
+func (in *Interp) eval(ctx context.Context, code string) (d display.Data, ok bool, err error) {
 	in.setContext(ctx)
 	defer in.setContext(context.Background())
-	stop := in.watch(ctx)
-	defer stop()
-
-	nodes, err := in.parse(code)
+	g := in.gomacro
+	file := in.remember(code)
+	nodes, err := in.parse(g, file, code)
 	if err != nil {
-		return d, false, in.explain(ctx, code, 0, err)
+		return d, false, in.explain(file, token.NoPos, nil, err)
 	}
+	spare := nodes // for code that is refused when it is guarded
+	if hasGo(nodes) {
+		if spare, err = in.parse(g, file, code); err != nil {
+			return d, false, err
+		}
+	}
+	in.modernize(nodes, true)
+	in.modernize(spare, false)
 	var values []xreflect.Value
 	var types []xreflect.Type
+	at := 0
 	for _, unit := range units(nodes) {
-		if err := ctx.Err(); err != nil {
+		if ctx.Err() != nil {
 			return d, false, ErrInterrupted
 		}
-		values, types, err = in.run(unit)
+		plain := spare[at : at+len(unit)]
+		at += len(unit)
+		var where *fast.Env
+		values, types, where, err = in.run(g, unit, plain)
 		if err != nil {
-			return d, false, in.explain(ctx, code, in.lineOf(unit[0]), err)
+			return d, false, in.explain(file, unit[0].Pos(), where, err)
 		}
 	}
-	if len(nodes) == 0 || !isExpression(nodes[len(nodes)-1]) || prints(nodes[len(nodes)-1]) {
+	if len(nodes) == 0 {
 		return d, false, nil
+	}
+	last := expression(nodes[len(nodes)-1])
+	if last == nil || prints(last) {
+		return d, false, nil
+	}
+	if len(values) == 2 && commaOK(last) {
+		values = values[:1]
 	}
 	return in.show(values, types)
 }
 
-// watch interrupts the interpreter when ctx ends, again and again until the returned function is called: the
-// interpreter forgets an interrupt that comes between two statements of the cell.
-func (in *Interp) watch(ctx context.Context) (stop func()) {
-	done := make(chan struct{})
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		select {
-		case <-done:
-			return
-		case <-ctx.Done():
-		}
-		again := time.NewTicker(5 * time.Millisecond)
-		defer again.Stop()
-		for {
-			in.gomacro.Interrupt(os.Interrupt)
-			select {
-			case <-done:
-				return
-			case <-again.C:
-			}
-		}
-	}()
-	return func() { close(done); <-finished }
+// remember keeps the text of a cell, for messages, and returns its file name.
+func (in *Interp) remember(code string) string {
+	in.cell.Lock()
+	defer in.cell.Unlock()
+	in.cells++
+	file := cellName + strconv.Itoa(in.cells)
+	in.sources[file] = strings.Split(code, "\n")
+	delete(in.sources, cellName+strconv.Itoa(in.cells-mostSources))
+	return file
+}
+
+// mostSources is how many cells are remembered for messages.
+const mostSources = 1000
+
+// doing names what runs now.
+func (in *Interp) doing() string {
+	in.cell.Lock()
+	defer in.cell.Unlock()
+	return in.unit
 }
 
 // setContext gives cells their ctx variable.
@@ -169,14 +233,51 @@ func (in *Interp) setContext(ctx context.Context) {
 }
 
 // parse reads a cell.
-func (in *Interp) parse(code string) (nodes []ast.Node, err error) {
+func (in *Interp) parse(g *fast.Interp, file, code string) (nodes []ast.Node, err error) {
 	in.compile.Lock()
 	defer in.compile.Unlock()
 	defer recovered(&err)
-	c := in.gomacro.Comp
-	c.Line = 0
-	c.Filepath = cellName
-	return c.ParseBytes([]byte(code)), nil
+	g.Comp.Line, g.Comp.Filepath = 0, file
+	return g.Comp.ParseBytes([]byte(code)), nil
+}
+
+// modernize rewrites nodes into what the interpreter knows.
+func (in *Interp) modernize(nodes []ast.Node, guard bool) {
+	modernize(nodes, guard)
+	own := map[string]string{}
+	for _, spec := range importSpecs(nodes) {
+		if path, err := strconv.Unquote(spec.Path.Value); err == nil {
+			name := path
+			if spec.Name != nil {
+				name = spec.Name.Name
+			}
+			own[name] = path
+		}
+	}
+	in.compile.Lock()
+	defer in.compile.Unlock()
+	nameGenerics(nodes, func(name string) string {
+		if path, ok := own[name]; ok {
+			return path
+		}
+		if sym := in.gomacro.Comp.TryResolve(name); sym != nil {
+			if imp, ok := sym.Value.(*fast.Import); ok {
+				return imp.Path
+			}
+		}
+		return ""
+	})
+}
+
+func hasGo(nodes []ast.Node) (yes bool) {
+	for _, n := range nodes {
+		ast.Inspect(n, func(n ast.Node) bool {
+			_, is := n.(*ast.GoStmt)
+			yes = yes || is
+			return !yes
+		})
+	}
+	return yes
 }
 
 // units groups the nodes of a cell: neighbouring declarations are compiled together, so that functions and types may
@@ -196,20 +297,29 @@ func units(nodes []ast.Node) [][]ast.Node {
 	return all
 }
 
-func isExpression(n ast.Node) bool {
+// expression is the expression that a node is, nil for other nodes.
+func expression(n ast.Node) ast.Expr {
 	if s, ok := n.(*ast.ExprStmt); ok {
-		return isExpression(s.X)
+		return s.X
 	}
-	_, ok := n.(ast.Expr)
-	return ok
+	x, _ := n.(ast.Expr)
+	return x
+}
+
+// commaOK tells whether an expression may have a second value, which says if the first is there.
+func commaOK(x ast.Expr) bool {
+	switch x := x.(type) {
+	case *ast.TypeAssertExpr, *ast.IndexExpr:
+		return true
+	case *ast.UnaryExpr:
+		return x.Op == token.ARROW
+	}
+	return false
 }
 
 // prints tells whether an expression is a call of fmt's printing functions, whose results nobody wants to see.
-func prints(n ast.Node) bool {
-	if s, ok := n.(*ast.ExprStmt); ok {
-		n = s.X
-	}
-	call, ok := n.(*ast.CallExpr)
+func prints(x ast.Expr) bool {
+	call, ok := x.(*ast.CallExpr)
 	if !ok {
 		return false
 	}
@@ -221,24 +331,49 @@ func prints(n ast.Node) bool {
 	return ok && pkg.Name == "fmt" && (strings.HasPrefix(name.Sel.Name, "Print") || strings.HasPrefix(name.Sel.Name, "Fprint"))
 }
 
-// run compiles and runs some nodes.
-func (in *Interp) run(nodes []ast.Node) (values []xreflect.Value, types []xreflect.Type, err error) {
+// run compiles and runs some nodes. Plain are the same nodes without guards. Where is the innermost function that ran
+// when an error came.
+func (in *Interp) run(g *fast.Interp, nodes, plain []ast.Node) (values []xreflect.Value, types []xreflect.Type, where *fast.Env, err error) {
 	defer recovered(&err)
-	expr, err := in.compileNodes(nodes)
-	if err != nil || expr == nil {
-		return nil, nil, err
+	expr, err := in.compileNodes(g, nodes)
+	if err != nil && len(plain) > 0 && plain[0] != nodes[0] {
+		if e, second := in.compileNodes(g, plain); second == nil {
+			expr, err = e, nil
+		}
 	}
-	values, types = in.gomacro.RunExpr(expr)
-	return values, types, nil
+	if err != nil || expr == nil {
+		return nil, nil, nil, err
+	}
+	in.cell.Lock()
+	in.unit = "line " + strconv.Itoa(g.Comp.Fileset.Position(nodes[0].Pos()).Line)
+	in.cell.Unlock()
+	// As fast.Interp.RunExpr does it, but the function that panicked stays known.
+	env := g.PrepareEnv()
+	env.Run.CurrEnv = env
+	defer func() { where = env.Run.CurrEnv }()
+	defer in.limitDepth(env.Run)()
+	v, vs := expr.AsXV(fast.COptKeepUntyped)(env)
+	return basereflect.PackValues(v, vs), basereflect.PackTypes(expr.Type, expr.Types), nil, nil
 }
 
-func (in *Interp) compileNodes(nodes []ast.Node) (expr *fast.Expr, err error) {
+// compileNodes compiles nodes, after rewriting loops over numbers if there are any.
+func (in *Interp) compileNodes(g *fast.Interp, nodes []ast.Node) (*fast.Expr, error) {
 	in.compile.Lock()
 	defer in.compile.Unlock()
 	if err := checkImports(nodes); err != nil {
 		return nil, err
 	}
-	return in.gomacro.CompileAst(ast2.AnyToAst(nodes, cellName)), nil
+	for {
+		expr, err := compile(g, nodes)
+		if err == nil || !countLoops(nodes, err) {
+			return expr, err
+		}
+	}
+}
+
+func compile(g *fast.Interp, nodes []ast.Node) (expr *fast.Expr, err error) {
+	defer recovered(&err)
+	return g.CompileAst(ast2.AnyToAst(nodes, cellName)), nil
 }
 
 // recovered turns a panic of the interpreter, or of the cell, into an error.
@@ -252,67 +387,4 @@ func recovered(err *error) {
 	default:
 		*err = panicked{r}
 	}
-}
-
-// show turns the values of an expression into what is shown.
-func (in *Interp) show(values []xreflect.Value, types []xreflect.Type) (display.Data, bool, error) {
-	var texts []string
-	var only display.Data
-	rich := false
-	for i, v := range values {
-		if !v.IsValid() {
-			continue
-		}
-		x := basereflect.ValueInterface(v)
-		if x == nil {
-			continue
-		}
-		d, ok, err := in.render(x, types[i])
-		if err != nil {
-			return d, false, err
-		}
-		if ok {
-			only, rich = d, true
-		}
-		texts = append(texts, display.Text(x))
-	}
-	switch {
-	case len(texts) == 0:
-		return display.Data{}, false, nil
-	case rich && len(texts) == 1:
-		return only, true, nil
-	}
-	return display.Data{Data: display.MIMEMap{display.MIMETypeText: strings.Join(texts, " ")}}, true, nil
-}
-
-// render asks a value how it wants to be shown. Methods of types declared in cells are emulated by the interpreter:
-// the value is converted to each display interface that its type pretends to implement.
-func (in *Interp) render(x interface{}, t xreflect.Type) (d display.Data, ok bool, err error) {
-	defer recovered(&err)
-	if d, ok := display.Render(x); ok {
-		return d, true, nil
-	}
-	if t == nil || !t.Named() {
-		return d, false, nil
-	}
-	d.Data = display.MIMEMap{}
-	for _, face := range in.shown {
-		if !t.Implements(face) {
-			continue
-		}
-		convert := in.gomacro.Comp.Converter(t, face)
-		if convert == nil {
-			continue
-		}
-		if more, ok := display.Render(basereflect.ValueInterface(convert(xreflect.ValueOf(x)))); ok {
-			for format, content := range more.Data {
-				d.Data[format] = content
-			}
-		}
-	}
-	if len(d.Data) == 0 {
-		return d, false, nil
-	}
-	d.Data[display.MIMETypeText] = display.Text(x)
-	return d, true, nil
 }

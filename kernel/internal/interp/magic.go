@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/cosmos72/gomacro/imports"
 )
 
 // A line that begins with % is a command to the kernel, one that begins with $ a command to the system. They stand
@@ -93,12 +91,7 @@ func (in *Interp) magicLine(name, argument string) error {
 	case "%who":
 		fmt.Fprintln(os.Stdout, strings.Join(in.names(), " "))
 	case "%packages":
-		var paths []string
-		for p := range imports.Packages {
-			paths = append(paths, p)
-		}
-		slices.Sort(paths)
-		fmt.Fprintln(os.Stdout, strings.Join(paths, "\n"))
+		fmt.Fprintln(os.Stdout, strings.Join(packages(), "\n"))
 	case "%reset":
 		return in.Reset()
 	default:

@@ -11,55 +11,72 @@ import (
 	"github.com/cosmos72/gomacro/imports"
 )
 
-// checkImports refuses packages that are not compiled in, at once: the interpreter itself would start a compiler.
-func checkImports(nodes []ast.Node) error {
+// importSpecs are the imports among nodes.
+func importSpecs(nodes []ast.Node) (specs []*ast.ImportSpec) {
 	for _, n := range nodes {
 		d, ok := n.(*ast.GenDecl)
 		if !ok || d.Tok != token.IMPORT {
 			continue
 		}
 		for _, s := range d.Specs {
-			spec, ok := s.(*ast.ImportSpec)
-			if !ok {
-				continue
+			if spec, ok := s.(*ast.ImportSpec); ok {
+				specs = append(specs, spec)
 			}
-			path, err := strconv.Unquote(spec.Path.Value)
-			if err != nil {
-				return err
-			}
-			if _, ok := imports.Packages[path]; !ok {
-				return fmt.Errorf("package %q is not in this kernel: %s", path, instead(path))
-			}
+		}
+	}
+	return specs
+}
+
+// checkImports refuses packages that are not compiled in, at once: the interpreter itself would start a compiler.
+func checkImports(nodes []ast.Node) error {
+	for _, spec := range importSpecs(nodes) {
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return err
+		}
+		if _, ok := imports.Packages[path]; !ok {
+			return fmt.Errorf("package %q is not in this kernel: %s", path, instead(path))
 		}
 	}
 	return nil
 }
 
-// generic are packages of generic functions, which interpreted code cannot call.
-var generic = map[string]string{
-	"slices": "its functions are generic, which interpreted code cannot call: use package sort, or a loop",
-	"maps":   "its functions are generic, which interpreted code cannot call: use a loop over the map",
-	"cmp":    "its functions are generic, which interpreted code cannot call: compare with < and ==",
-	"iter":   "iterators are generic, which interpreted code cannot call: use a loop",
+// reachable tells whether a package is meant for cells: the interpreter's own are not.
+func reachable(path string) bool {
+	for _, prefix := range []string{"github.com/cosmos72/", "github.com/mattn/", "github.com/peterh/", "golang.org/x/", "plugin"} {
+		if strings.HasPrefix(path, prefix) {
+			return false
+		}
+	}
+	return true
+}
+
+// packages lists what cells can import.
+func packages() []string {
+	var paths []string
+	for p := range imports.Packages {
+		if reachable(p) {
+			paths = append(paths, p)
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }
 
 // instead says what to do about a package that is not there.
 func instead(path string) string {
-	if why, ok := generic[path]; ok {
-		return why
+	if path == "iter" {
+		return "iterators are generic, which interpreted code cannot call: use a loop"
 	}
 	last := path[strings.LastIndex(path, "/")+1:]
-	var near, all []string
-	for p := range imports.Packages {
-		all = append(all, p)
+	var near []string
+	for _, p := range packages() {
 		if strings.Contains(p, last) {
 			near = append(near, p)
 		}
 	}
-	slices.Sort(near)
-	slices.Sort(all)
 	if len(near) > 0 {
 		return "did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return "there are " + strings.Join(all, ", ")
+	return "nothing is fetched or compiled at run time. There are " + strings.Join(packages(), ", ")
 }
