@@ -1,14 +1,37 @@
-# One page of targets; each is a line or a script beside what it works on.
+# One page of targets; each is a line or two, or a script beside what it works on.
 export GOTOOLCHAIN = go1.26.8
-PYTHON ?= python3
-VENV   := .venv
-TEST   := go test -timeout 14m
+PYTHON  ?= python3
+VENV    := .venv
+JUPYTER := $(VENV)/bin/python
+GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZED  := ./kernel/internal/wire ./kvpress/weights ./kvpress/tokenizer
 
 .DEFAULT_GOAL := help
-.PHONY: help build venv kernel model demo lab test test-long tiny lint fmt generate bench reference clean
+.PHONY: help demo lab test test-long tiny notebooks build venv kernel model lint fmt fresh generate bench reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: kernel model ## run the Wikipedia notebook in Jupyter and print what it found
+	@$(JUPYTER) notebooks/run.py --out build/demo notebooks/wikipedia_demo.ipynb
+
+lab: kernel model ## open JupyterLab on the notebooks
+	$(VENV)/bin/jupyter lab --notebook-dir notebooks
+
+test: kernel model ## run all tests and all notebooks (needs no network once set up)
+	@.ci/test
+
+test-long: kernel model ## all reference cases of all ratios, and three minutes of fuzzing for every target
+	KVNOTES_LONG=1 go test -timeout 60m -count=1 -v -run Reference ./kvpress/...
+	@for p in $(FUZZED); do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
+		echo "== $$f in $$p"; go test -timeout 10m -run xxx -fuzz "^$$f$$" -fuzztime 3m $$p || exit 1; done; done
+
+tiny: ## the fast tests: before every commit
+	go vet ./kvpress/ ./kvpress/tensor ./kernel/internal/wire
+	go test -timeout 1m ./kvpress/ ./kvpress/tensor ./kernel/internal/wire
+
+notebooks: kernel model ## run every notebook; each checks its own claims
+	@$(JUPYTER) notebooks/run.py --out build/notebooks notebooks/*.ipynb
 
 build: ## build bin/kvnotes
 	@mkdir -p bin
@@ -17,62 +40,43 @@ build: ## build bin/kvnotes
 $(VENV)/ready: binder/requirements.txt
 	@echo "setting up Jupyter in $(VENV) (once)"
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r binder/requirements.txt
+	$(JUPYTER) -m pip install --quiet --disable-pip-version-check -r binder/requirements.txt
 	@touch $@
 
 venv: $(VENV)/ready ## make .venv with JupyterLab
 
 build/echarts.min.js:
 	@mkdir -p build
-	@sh notebooks/echarts.sh build
+	@sh notebooks/echarts.sh $@
 
 kernel: build venv build/echarts.min.js ## install the kernel into .venv
 	@bin/kvnotes kernel install --prefix $(VENV) $$(test -s build/echarts.min.js && echo --echarts build/echarts.min.js)
 
-model: build ## fetch the default model
-	@bin/kvnotes pull smollm2
+model: build venv ## fetch the default model, where it is not there yet
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" bin/kvnotes pull smollm2
 
-demo: kernel model ## run the Wikipedia notebook in Jupyter and print what it found
-	@$(VENV)/bin/python notebooks/demo.py
-
-lab: kernel ## open JupyterLab on the notebooks
-	$(VENV)/bin/jupyter lab --notebook-dir notebooks
-
-tiny: ## the fast tests, before every commit
-	go vet ./kvpress/ ./kvpress/tensor ./kernel/internal/wire
-	go test -timeout 1m ./kvpress/ ./kvpress/tensor ./kvpress/weights ./kvpress/needle ./kvpress/tokenizer ./kernel/internal/wire ./kernel/display
-
-test: kernel model ## all tests
-	$(TEST) -race ./kernel/internal/... ./kernel/display
-	$(TEST) . ./kernel/bind ./kernel/kvnotes ./kvpress/... ./viz/...
-
-test-long: kernel model ## all reference cases, long fuzzing
-	KVNOTES_LONG=1 go test -timeout 60m -count=1 ./kvpress/llm -run Reference -v
-	go test ./kernel/internal/wire -run xxx -fuzz FuzzParse -fuzztime 3m
-	go test ./kvpress/weights -run xxx -fuzz FuzzGGUF -fuzztime 3m
-	go test ./kvpress/weights -run xxx -fuzz FuzzSafetensors -fuzztime 3m
-	go test ./kvpress/tokenizer -run xxx -fuzz FuzzLoad -fuzztime 3m
-
-lint: ## what CI checks before it tests
-	@test -z "$$(gofmt -l . | tee /dev/stderr)"
-	go vet ./...
+lint: fresh ## what CI checks before it tests
+	$(GOLANGCI) run ./...
 	GOOS=windows go vet ./kernel/internal/server ./kernel/kvnotes
-	GOOS=darwin GOARCH=arm64 go vet ./kernel/... ./kvpress/...
+	GOOS=darwin GOARCH=arm64 go vet ./kernel/... ./kvpress/... ./viz/...
 	go mod tidy -diff
-	go run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
 
 fmt: ## format the code
-	gofmt -w .
+	$(GOLANGCI) fmt
 
 generate: ## write the bindings of the kernel again
 	go generate ./kernel/bind
 
-bench: build model ## time prefill, presses and decoding
+fresh: ## fail when the bindings of the kernel are out of date
+	@before=$$(cat kernel/bind/*_bind.go | cksum); go generate ./kernel/bind; \
+	test "$$before" = "$$(cat kernel/bind/*_bind.go | cksum)" || { echo "kernel/bind was out of date and is written again: commit it"; exit 1; }
+
+bench: build model ## time prefill, presses, decoding and the loops below them
 	bin/kvnotes bench --model smollm2 --press knorm:0.5,snapkv:0.5,expected_attention:0.5,adasnapkv:0.5,adasnapkv:0.9
-	go test ./kvpress/tensor -run xxx -bench .
+	go test -timeout 20m -run xxx -bench . ./kvpress ./kvpress/tensor
 
 reference: model ## record the golden data of this repository again, with the Python kvpress
 	sh kvpress/testdata/record.sh
 
-clean: ## remove what was built
+clean: ## remove what was built; the pulled model stays in the user's cache
 	rm -rf bin build $(VENV)

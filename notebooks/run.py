@@ -1,0 +1,90 @@
+"""Runs notebooks in Jupyter, from the first cell to the last, and keeps what they became, also as web pages.
+
+A notebook fails when one of its cells fails; each ends with a cell that checks its claims. The file named by
+KVNOTES_TABLE is for a notebook's answers: they are printed as a table.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+
+CELL_SECONDS = 900  # longest time for one cell
+
+
+class Told(NotebookClient):
+    """A client that says which cell runs."""
+
+    async def async_execute_cell(self, cell, cell_index, **kwargs):
+        if cell.cell_type == "code":
+            first = cell.source.strip().split("\n")[0]
+            print(f"  [{cell_index + 1}/{len(self.nb.cells)}] {first[:90]}", flush=True)
+        return await super().async_execute_cell(cell, cell_index, **kwargs)
+
+
+def run(path, out):
+    """Runs one notebook and returns whether all of its cells succeeded."""
+    name = os.path.splitext(os.path.basename(path))[0]
+    table = os.path.abspath(os.path.join(out, name + ".json"))
+    if os.path.exists(table):
+        os.remove(table)
+    os.environ["KVNOTES_TABLE"] = table
+    notebook = nbformat.read(path, 4)
+    print(f"running {path} in the Go kernel", flush=True)
+    start, error = time.time(), None
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        Told(notebook, timeout=CELL_SECONDS, kernel_name="kvnotes", resources={"metadata": {"path": folder}}).execute()
+    except CellExecutionError as e:
+        error = e
+    done, page = os.path.join(out, name + ".ipynb"), os.path.join(out, name + ".html")
+    nbformat.write(notebook, done)
+    with open(page, "w", encoding="utf-8") as f:
+        f.write(HTMLExporter().from_notebook_node(notebook)[0])
+    if error is not None:
+        print(f"{error}\n{path} failed after {time.time() - start:.0f} s; as far as it came it is in {done}", flush=True)
+        return False
+    if os.path.exists(table):
+        with open(table, encoding="utf-8") as f:
+            show(json.load(f))
+    print(f"\n{time.time() - start:.0f} s. The notebook: {done}  The page: {page}", flush=True)
+    return True
+
+
+def show(rows):
+    """Prints a notebook's answers as a table."""
+    lines = [("question", "press", "ratio", "answer", "KV MB", "prefill s", "press ms")]
+    for r in rows:
+        size = f"{r['kv_bytes_before'] / 1e6:.1f} -> {r['kv_bytes_after'] / 1e6:.1f}"
+        question, answer = cut(r["question"], 40), cut(r["answer"], 48)
+        lines.append((question, r["press"], f"{r['ratio']:g}", answer, size, f"{r['prefill_s']:.1f}", f"{r['press_ms']:.0f}"))
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    print()
+    for line in lines:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
+
+
+def cut(text, length):
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--out", required=True, help="folder for the notebooks as they ran")
+    parser.add_argument("notebooks", nargs="+")
+    args = parser.parse_args()
+    os.makedirs(args.out, exist_ok=True)
+    failed = [path for path in args.notebooks if not run(path, args.out)]
+    if failed:
+        print("failed:", *failed)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
