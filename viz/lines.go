@@ -14,7 +14,7 @@ import (
 type Line struct {
 	Name string
 	X, Y []float64
-	Dash bool // drawn with gaps: a limit, not a measurement
+	Dash bool // drawn with gaps, in the colour of the line before: a limit, not a measurement
 }
 
 // lines draws lines over named axes. Points that are not numbers are left out.
@@ -31,9 +31,12 @@ func (c *Chart) lines(x, y string, all []Line) *Chart {
 		charts.WithGridOpts(opts.Grid{Right: "40", Left: "70", Bottom: "80", Top: "50"}),
 		charts.WithAnimation(false),
 	)
-	drawn := 0
-	for i, line := range all {
-		color := lineColors[i%len(lineColors)]
+	drawn, hue := 0, -1
+	for _, line := range all {
+		if !line.Dash || hue < 0 {
+			hue++
+		}
+		color := lineColors[hue%len(lineColors)]
 		var points plotter.XYs
 		var data []opts.LineData
 		for j := range min(len(line.X), len(line.Y)) {

@@ -54,7 +54,7 @@ func RetainedPairs(k Kept) *Chart {
 	all := layers * heads * k.Full
 	c.summary = fmt.Sprintf("%d layers of %d KV heads keep %d of %d pairs (%.1f %%).", layers, heads, total, all, 100*float64(total)/float64(max(1, all)))
 
-	p := newPlot("layer", "KV head")
+	p := newPlot(fmt.Sprintf("layer (dark: no pairs kept, bright: all %d)", k.Full), "KV head")
 	at := func(h, l int) float64 {
 		if h >= len(k.Lens[l]) {
 			return 0
