@@ -32,8 +32,7 @@ func (p Block) Plan(l *Layer) (Plan, error) {
 		return plan, err
 	}
 	budget := p.Budget.Keep(l, l.Len)
-	// held are the pairs in the cache, the best of the last block first as the Python original stores them.
-	held, keep := make([][]int, l.KVHeads), make([][]int, l.KVHeads)
+	held, keep := make([][]int, l.KVHeads), make([][]int, l.KVHeads) // keep is held in place order
 	for h := range held {
 		held[h] = span(0, budget)
 		keep[h] = held[h]
@@ -55,8 +54,11 @@ func (p Block) Plan(l *Layer) (Plan, error) {
 		for h := range held {
 			row := s.Values.Row(h)
 			places := best(row, force[h], budget)
-			held[h] = pick(keep[h], slices.SortedStableFunc(slices.Values(places), func(a, b int) int { return cmp.Compare(row[b], row[a]) }))
-			keep[h] = pick(keep[h], places)
+			if p.Compat { // stitched states depend on the order
+				slices.SortStableFunc(places, func(a, b int) int { return cmp.Compare(row[b], row[a]) })
+			}
+			held[h] = pick(keep[h], places)
+			keep[h] = slices.Sorted(slices.Values(held[h]))
 		}
 	}
 	return Plan{Keep: keep}, nil
