@@ -107,6 +107,9 @@ func runTiny(t *testing.T, m *llm.LLM, whole *llm.Session, c *reference.Case, r 
 	if err != nil {
 		t.Fatalf("%s: %v", c.ID, err)
 	}
+	if c.Context != "" { // Finch's context ends with its question
+		whole = contextOf(t, m, c)
+	}
 	s := whole
 	if p != nil {
 		if s, err = whole.Press(p); err != nil {
@@ -121,6 +124,10 @@ func runTiny(t *testing.T, m *llm.LLM, whole *llm.Session, c *reference.Case, r 
 		return
 	} else if tie {
 		r.ties++
+		return
+	}
+	if s.Next() != c.Position { // without re-rotation upstream counts the delimiter that it has dropped
+		r.passedOver++
 		return
 	}
 	want, err := c.Logits()

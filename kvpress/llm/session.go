@@ -61,6 +61,10 @@ func (s *Session) Tokens() []int { return s.ids }
 // Len is the number of context tokens, before any compression.
 func (s *Session) Len() int { return len(s.ids) }
 
+// Next is the position of the first token of a question: behind the whole context, or, when the kept keys were moved
+// together, behind these.
+func (s *Session) Next() int { return s.next }
+
 // TokenTexts are the texts of the context's tokens.
 func (s *Session) TokenTexts() []string {
 	texts := make([]string, len(s.ids))
