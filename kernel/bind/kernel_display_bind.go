@@ -136,7 +136,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kernel/display.PNGer":          "type PNGer = interface{ PNG() []byte }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
 		"github.com/kvnotes/kvnotes/kernel/display.Password":       "func Password(prompt string) (string, error)\n\nPassword asks the reader for a line without showing it.",
 		"github.com/kvnotes/kvnotes/kernel/display.Progress":       "func Progress(n int64) *Bar\n\nProgress starts a bar of n steps; 0 means that the number is not known.",
-		"github.com/kvnotes/kvnotes/kernel/display.Render":         "func Render(value interface{}) (d Data, ok bool)\n\nRender collects what a value's methods say; ok is false when it has none of them.",
+		"github.com/kvnotes/kvnotes/kernel/display.Render":         "func Render(value interface{}) (d Data, ok bool)\n\nRender collects what a value's methods say; ok is false when it has none of them. A value that gives a whole set of\nformats (Render, SimpleRender) is shown by these alone.",
 		"github.com/kvnotes/kvnotes/kernel/display.Renderer":       "type Renderer = interface{ Render() Data }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
 		"github.com/kvnotes/kvnotes/kernel/display.SVG":            "func SVG(s string) Data\n\nSVG shows a drawing.",
 		"github.com/kvnotes/kvnotes/kernel/display.SVGer":          "type SVGer = interface{ SVG() string }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",

@@ -45,7 +45,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/viz.Chart.Title":        "func (c *Chart) Title() string\n\nTitle says what the chart found.",
 		"github.com/kvnotes/kvnotes/viz.Kept":               "type Kept struct {\n\tPress\tstring\t// how they were chosen\n\tLens\t[][]int\t// [layer][KV head]\n\tFull\tint\t// pairs of a head before\n}\n\nKept is how many pairs each KV head of each layer holds.",
 		"github.com/kvnotes/kvnotes/viz.KeptOf":             "func KeptOf(s *llm.Session) Kept\n\nKeptOf reads a session.",
-		"github.com/kvnotes/kvnotes/viz.Line":               "type Line struct {\n\tName\tstring\n\tX, Y\t[]float64\n\tDash\tbool\t// drawn with gaps: a limit, not a measurement\n}\n\nA Line is a row of points with a name.",
+		"github.com/kvnotes/kvnotes/viz.Line":               "type Line struct {\n\tName\tstring\n\tX, Y\t[]float64\n\tDash\tbool\t// drawn with gaps, in the colour of the line before: a limit, not a measurement\n}\n\nA Line is a row of points with a name.",
 		"github.com/kvnotes/kvnotes/viz.Retained":           "func Retained(s *llm.Session) *Chart\n\nRetained draws how many pairs every layer and KV head of a session keeps.",
 		"github.com/kvnotes/kvnotes/viz.RetainedPairs":      "func RetainedPairs(k Kept) *Chart\n\nRetainedPairs is Retained for numbers that come from elsewhere.",
 		"github.com/kvnotes/kvnotes/viz.Scores":             "func Scores(s *llm.Session, layer int) *Chart\n\nScores draws what a press thought of every pair of one layer, along the text, a line per KV head, and the lowest\nscore that stayed. A pressed session knows its scores; a whole one has none.",

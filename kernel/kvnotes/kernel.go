@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -280,7 +281,22 @@ func runKernel(connection string) error {
 			s.Interrupt()
 		}
 	}()
-	return s.Run(context.Background())
+	return s.Run(whileParentLives())
+}
+
+// whileParentLives is a context that ends with the process that started this one: a kernel whose front end was killed
+// would hold its models in memory for ever. Jupyter says by JPY_PARENT_PID that it wants this.
+func whileParentLives() context.Context {
+	ctx, stop := context.WithCancel(context.Background())
+	if parent := os.Getppid(); os.Getenv("JPY_PARENT_PID") == strconv.Itoa(parent) {
+		go func() {
+			for os.Getppid() == parent {
+				time.Sleep(time.Second)
+			}
+			stop()
+		}()
+	}
+	return ctx
 }
 
 // version is the version of the project.
@@ -294,6 +310,10 @@ type evaluator struct{ *interp.Interp }
 
 func (e evaluator) Eval(ctx context.Context, code string) (display.Data, bool, error) {
 	return e.Interp.Eval(progress.With(ctx, bars()), code)
+}
+
+func (e evaluator) Call(ctx context.Context, f func()) error {
+	return e.Interp.Call(progress.With(ctx, bars()), f)
 }
 
 // patience is how long a cell works before its progress is shown: quick cells show none.

@@ -139,6 +139,7 @@ func (in *Interp) Call(ctx context.Context, f func()) error {
 	return <-ended
 }
 
+// catch runs f and returns a panic in it as an error.
 func (in *Interp) catch(f func()) (err error) {
 	state := in.runner.state
 	state.CurrEnv = nil
@@ -345,7 +346,11 @@ func (in *Interp) run(g *fast.Interp, nodes, plain []ast.Node) (values []xreflec
 		return nil, nil, nil, err
 	}
 	in.cell.Lock()
-	in.unit = "line " + strconv.Itoa(g.Comp.Fileset.Position(nodes[0].Pos()).Line)
+	at := g.Comp.Fileset.Position(nodes[0].Pos())
+	in.unit = fmt.Sprintf("line %d", at.Line)
+	if lines := in.sources[at.Filename]; at.Line >= 1 && at.Line <= len(lines) {
+		in.unit += " (" + strings.TrimSpace(lines[at.Line-1]) + ")"
+	}
 	in.cell.Unlock()
 	// As fast.Interp.RunExpr does it, but the function that panicked stays known.
 	env := g.PrepareEnv()

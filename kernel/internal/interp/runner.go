@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,8 +82,8 @@ func (in *Interp) onRunner(ctx context.Context, f func()) error {
 
 // leave gives up on the cell that runs on r.
 func (in *Interp) leave(r *runner, done chan struct{}) error {
-	in.goroutines.leave(r.state)
 	where := in.doing()
+	in.goroutines.leave(r.state, where)
 	go func() { // nothing that is interpreted happens there any more
 		for {
 			r.state.Signals.Async = base.SigInterrupt
@@ -122,9 +124,9 @@ func (in *Interp) newScope() error {
 // goroutines knows the goroutines that have run interpreted code.
 type goroutines struct {
 	mu      sync.Mutex
-	cell    int                // number of the present cell
-	started map[*fast.Run]int  // by go statements of cells: the number of the cell
-	left    map[*fast.Run]bool // cells that were left behind
+	cell    int                  // number of the present cell
+	started map[*fast.Run]int    // by go statements of cells: the number of the cell
+	left    map[*fast.Run]string // cells that were left behind: where they are
 	all     map[uintptr]*fast.Run
 	lock    *atomic.SpinLock // of all
 }
@@ -136,7 +138,7 @@ func (g *goroutines) watch(of *fast.IrGlobals) {
 	v := reflect.ValueOf(of).Elem()
 	g.all = *(*map[uintptr]*fast.Run)(v.FieldByName("gls").Addr().UnsafePointer())
 	g.lock = (*atomic.SpinLock)(v.FieldByName("lock").Addr().UnsafePointer())
-	g.started, g.left = map[*fast.Run]int{}, map[*fast.Run]bool{}
+	g.started, g.left = map[*fast.Run]int{}, map[*fast.Run]string{}
 }
 
 func (g *goroutines) state(id uintptr) *fast.Run {
@@ -164,7 +166,7 @@ func (g *goroutines) interrupt(runner *fast.Run, everyone bool) (told []*fast.Ru
 	for _, state := range g.all {
 		cell, started := g.started[state]
 		switch {
-		case state == runner || g.left[state]:
+		case state == runner || g.left[state] != "":
 		case started && cell == g.cell:
 			state.Signals.Async = base.SigInterrupt
 		case !started && everyone:
@@ -175,10 +177,10 @@ func (g *goroutines) interrupt(runner *fast.Run, everyone bool) (told []*fast.Ru
 	return told
 }
 
-func (g *goroutines) leave(state *fast.Run) {
+func (g *goroutines) leave(state *fast.Run, where string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.left[state] = true
+	g.left[state] = where
 }
 
 func (g *goroutines) ended(state *fast.Run) {
@@ -214,5 +216,20 @@ func (g *goroutines) ours(id uintptr, runner *fast.Run) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	_, started := g.started[state]
-	return state == runner || started || g.left[state]
+	return state == runner || started || g.left[state] != ""
+}
+
+// Left says which interrupted cells still run, because a compiled call in them has not returned.
+func (in *Interp) Left() string {
+	in.goroutines.mu.Lock()
+	defer in.goroutines.mu.Unlock()
+	if len(in.goroutines.left) == 0 {
+		return ""
+	}
+	var where []string
+	for _, w := range in.goroutines.left {
+		where = append(where, w)
+	}
+	slices.Sort(where)
+	return "still inside compiled code that does not look at ctx, from interrupted cells: " + strings.Join(where, "; ")
 }

@@ -5,13 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/kvnotes/kvnotes/kernel/display"
 	"github.com/kvnotes/kvnotes/kernel/internal/wire"
 )
-
-func now() time.Time { return time.Now() }
 
 // executeRequest is the content of execute_request.
 type executeRequest struct {
@@ -26,19 +25,18 @@ type executeRequest struct {
 func isTrue(b *bool) bool { return b == nil || *b }
 
 // run does a job.
-func (s *Server) run(j job) {
+func (s *Server) run(j job, stale bool) {
 	s.mu.Lock()
 	s.parent = j.message
 	abort := j.came.Before(s.aborted)
 	s.mu.Unlock()
 	if j.message.Header.Type != "execute_request" {
-		s.comms.handle(s, j.message)
-		s.output.drain()
+		s.fromComm(j.message, stale)
 		return
 	}
 	var r executeRequest
 	if err := decode(j.message, &r); err != nil {
-		s.reply(s.shell, j.message, "execute_reply", s.failure(err, 0))
+		s.reply(s.shell, j.message, "execute_reply", s.failure(err, s.executed()))
 		return
 	}
 	if abort { // a cell before it failed, or was stopped, while this one waited
@@ -46,6 +44,24 @@ func (s *Server) run(j job) {
 		return
 	}
 	s.reply(s.shell, j.message, "execute_reply", s.execute(j.message, r))
+}
+
+// cell runs f with a context that an interrupt cancels. It is not cancelled when f returns: goroutines of a cell may
+// outlive it.
+func (s *Server) cell(m *wire.Message, allowInput bool, f func(ctx context.Context) error) (err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.mu.Lock()
+	s.running, s.cancel, s.allow = ctx, cancel, allowInput
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.cancel, s.allow = nil, false
+		s.mu.Unlock()
+		if r := recover(); r != nil { // a panic that the evaluator let through
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return f(ctx)
 }
 
 func (s *Server) executed() int {
@@ -56,27 +72,31 @@ func (s *Server) executed() int {
 
 // execute runs a cell and returns the content of the reply.
 func (s *Server) execute(m *wire.Message, r executeRequest) content {
-	ctx, cancel := context.WithCancel(s.ended)
-	defer cancel()
 	s.mu.Lock()
 	if !r.Silent && isTrue(r.Store) {
 		s.count++
 	}
 	count := s.count
-	s.cancel, s.stopping, s.allow = cancel, false, r.AllowStdin
 	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		s.cancel, s.stopping, s.allow = nil, false, false
-		s.mu.Unlock()
-	}()
 	if !r.Silent {
 		s.publish(m, "execute_input", content{"code": r.Code, "execution_count": count})
 		if isTrue(r.Store) {
 			s.history.add(count, r.Code)
 		}
 	}
-	value, ok, err := s.evaluate(ctx, r.Code)
+	if name := helpAsked.FindStringSubmatch(r.Code); name != nil {
+		return content{"status": "ok", "execution_count": count, "user_expressions": content{}, "payload": s.help(name[1])}
+	}
+	var value display.Data
+	var ok bool
+	var expressions content
+	err := s.cell(m, r.AllowStdin, func(ctx context.Context) (err error) {
+		value, ok, err = s.options.Evaluator.Eval(ctx, r.Code)
+		if err == nil {
+			expressions = s.expressions(ctx, r.Expressions)
+		}
+		return err
+	})
 	s.output.drain()
 	if err != nil {
 		f := s.failure(err, count)
@@ -85,7 +105,7 @@ func (s *Server) execute(m *wire.Message, r executeRequest) content {
 		}
 		if isTrue(r.StopOnError) {
 			s.mu.Lock()
-			s.aborted = now()
+			s.aborted = time.Now()
 			s.mu.Unlock()
 		}
 		return f
@@ -95,24 +115,26 @@ func (s *Server) execute(m *wire.Message, r executeRequest) content {
 		c["execution_count"] = count
 		s.publish(m, "execute_result", c)
 	}
-	return content{"status": "ok", "execution_count": count, "user_expressions": s.expressions(ctx, r.Expressions), "payload": []content{}}
+	return content{"status": "ok", "execution_count": count, "user_expressions": expressions, "payload": []content{}}
 }
 
-// evaluate runs code; a panic that the evaluator lets through becomes an error.
-func (s *Server) evaluate(ctx context.Context, code string) (value display.Data, ok bool, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
-		}
-	}()
-	return s.options.Evaluator.Eval(ctx, code)
+// helpAsked is a cell that asks what a name is: display.HTML?
+var helpAsked = regexp.MustCompile(`^\s*\??([\pL_][\pL\pN_.]*)\?\s*$`)
+
+// help is a page about a name.
+func (s *Server) help(name string) []content {
+	text, found := s.options.Evaluator.Inspect(name, len([]rune(name)))
+	if !found {
+		text = name + " is not known"
+	}
+	return []content{{"source": "page", "data": content{"text/plain": text}, "start": 0}}
 }
 
 // expressions evaluates the user_expressions of a request.
 func (s *Server) expressions(ctx context.Context, all map[string]string) content {
 	out := content{}
 	for name, code := range all {
-		value, _, err := s.evaluate(ctx, code)
+		value, _, err := s.options.Evaluator.Eval(ctx, code)
 		if err != nil {
 			out[name] = s.failure(err, 0)
 			continue
@@ -126,10 +148,7 @@ func (s *Server) expressions(ctx context.Context, all map[string]string) content
 
 // failure is an error as the content of a reply.
 func (s *Server) failure(err error, count int) content {
-	f := Failure{Name: "error", Value: err.Error(), Traceback: []string{err.Error()}}
-	if s.options.Explain != nil {
-		f = s.options.Explain(err)
-	}
+	f := s.failed(err)
 	return content{"status": "error", "execution_count": count, "ename": f.Name, "evalue": f.Value, "traceback": f.Traceback}
 }
 
@@ -190,7 +209,7 @@ func (s *Server) Clear(wait bool) error {
 // Input asks the reader for a line.
 func (s *Server) Input(prompt string, password bool) (string, error) {
 	s.mu.Lock()
-	allow, parent, cancel := s.allow, s.parent, s.ended
+	allow, parent, running := s.allow, s.parent, s.running
 	s.mu.Unlock()
 	if !allow {
 		return "", errors.New("this front end takes no input (allow_stdin is off): set the value in a cell")
@@ -204,7 +223,9 @@ func (s *Server) Input(prompt string, password bool) (string, error) {
 	select {
 	case line := <-s.answers:
 		return line, nil
-	case <-cancel.Done():
+	case <-running.Done():
+		return "", context.Canceled
+	case <-s.ended.Done():
 		return "", context.Canceled
 	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/kvnotes/kvnotes/kernel/internal/wire"
 )
@@ -129,19 +130,19 @@ func (s *Server) interrupt(*wire.Message) (content, error) {
 	return content{}, nil
 }
 
-// Interrupt stops the running cell, if there is one. Asked again, it says that the cell does not stop.
+// Interrupt stops the running cell, if there is one, and the cells that wait behind it. When none runs it says what
+// goes on from earlier cells that could not be stopped.
 func (s *Server) Interrupt() {
 	s.mu.Lock()
-	cancel, again, parent := s.cancel, s.stopping, s.parent
-	s.stopping = cancel != nil
-	s.aborted = now()
+	cancel, parent := s.cancel, s.parent
+	s.aborted = time.Now()
 	s.mu.Unlock()
-	if cancel == nil {
+	if cancel != nil {
+		cancel()
 		return
 	}
-	cancel()
-	if again {
-		s.publish(parent, "stream", content{"name": "stderr", "text": "The cell was told to stop and has not yet: it is inside compiled code that does not look at ctx. It goes on until that call returns; restart the kernel if it never does.\n"})
+	if left := s.options.Evaluator.Left(); left != "" {
+		s.publish(parent, "stream", content{"name": "stderr", "text": left + "\n"})
 	}
 }
 

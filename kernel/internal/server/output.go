@@ -3,9 +3,11 @@ package server
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
+	"time"
 	"unicode/utf8"
 )
 
@@ -47,12 +49,24 @@ func captureOutput(emit func(name, text string)) (*output, error) {
 	return o, err
 }
 
+const (
+	pause  = 20 * time.Millisecond // between two messages of a stream
+	enough = 1 << 18               // bytes that are handed on without a pause
+)
+
 // copy hands on what arrives, without the marks.
 func (s *stream) copy(emit func(name, text string)) {
 	defer close(s.ended)
 	var pending []byte
+	var last time.Time // something was handed on
 	chunk := make([]byte, 1<<16)
 	for {
+		// Many small writes become one message: what comes soon after the last waits a little for more.
+		var wait time.Time
+		if len(pending) > 0 {
+			wait = last.Add(pause)
+		}
+		paused := s.read.SetReadDeadline(wait) == nil // where pipes have no deadlines, each write is handed on
 		n, err := s.read.Read(chunk)
 		pending = append(pending, chunk[:n]...)
 		for {
@@ -64,13 +78,17 @@ func (s *stream) copy(emit func(name, text string)) {
 			pending = pending[at+len(s.mark):]
 			s.reached <- struct{}{}
 		}
-		whole := len(pending) - unfinished(pending, s.mark)
-		s.emit(emit, pending[:whole])
-		pending = append(pending[:0], pending[whole:]...)
-		if err != nil {
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			s.emit(emit, pending)
 			return
 		}
+		if paused && time.Since(last) < pause && len(pending) < enough {
+			continue
+		}
+		whole := len(pending) - unfinished(pending, s.mark)
+		s.emit(emit, pending[:whole])
+		pending = append(pending[:0], pending[whole:]...)
+		last = time.Now()
 	}
 }
 

@@ -16,13 +16,18 @@ import (
 
 	"github.com/kvnotes/kvnotes/kernel/display"
 	"github.com/kvnotes/kvnotes/kernel/internal/wire"
+	"github.com/kvnotes/kvnotes/viz/widget"
 )
 
-// An Evaluator runs cells. Eval is called for one cell at a time; the others may be called beside it.
+// An Evaluator runs cells. Eval and Call are called one at a time; the others may be called beside them.
 type Evaluator interface {
 	// Eval runs a cell until it ends or ctx does. The value of its last expression comes back; ok is false when
 	// there is nothing to show.
 	Eval(ctx context.Context, code string) (value display.Data, ok bool, err error)
+	// Call runs a function that may be made of interpreted code, as if it were a cell.
+	Call(ctx context.Context, f func()) error
+	// Left says what goes on from cells that were interrupted and could not be stopped; "" when there is nothing.
+	Left() string
 	Complete(code string, cursor int) (matches []string, start, end int)
 	Inspect(code string, cursor int) (text string, found bool)
 	IsComplete(code string) (status, indent string)
@@ -52,27 +57,21 @@ type Server struct {
 
 	shell, control, stdin, iopub, heartbeat *socket
 
-	jobs    chan job // executed one after the other
+	jobs    *queue // executed one after the other
 	history *history
 	comms   *comms
 	output  *output
 	stop    context.CancelFunc
 	ended   context.Context
 
-	mu       sync.Mutex
-	parent   *wire.Message // whose output it is now
-	cancel   context.CancelFunc
-	stopping bool // the running cell was told to stop
-	count    int  // cells executed
-	aborted  time.Time
-	allow    bool // the running cell may ask for input
-	answers  chan string
-}
-
-// A job is a request that waits for its turn.
-type job struct {
-	message *wire.Message
-	came    time.Time
+	mu      sync.Mutex
+	parent  *wire.Message      // whose output it is now
+	running context.Context    // of the running cell, or the last one
+	cancel  context.CancelFunc // of the running cell; nil when none runs
+	count   int                // cells executed
+	aborted time.Time          // requests that came before are not executed
+	allow   bool               // the running cell may ask for input
+	answers chan string
 }
 
 // A socket is a ZeroMQ socket that several goroutines may send on.
@@ -86,7 +85,7 @@ func New(c Connection, o Options) (*Server, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
 		options: o, key: []byte(c.Key), session: uuid.NewString(), connection: c, stop: stop, ended: ctx,
-		jobs: make(chan job, 1024), history: openHistory(o.History), comms: newComms(), answers: make(chan string, 1),
+		jobs: newQueue(), history: openHistory(o.History), comms: newComms(), answers: make(chan string, 1), running: ctx,
 	}
 	for _, open := range []struct {
 		to   **socket
@@ -114,6 +113,8 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.output.close()
 	display.Connect(s)
 	defer display.Connect(nil)
+	widget.Connect(s)
+	defer widget.Connect(nil)
 
 	var loops sync.WaitGroup
 	for _, loop := range []func(){
@@ -264,7 +265,7 @@ func (s *Server) busy(m *wire.Message, handle func()) {
 func (s *Server) fromShell(m *wire.Message) {
 	switch m.Header.Type {
 	case "execute_request", "comm_open", "comm_msg", "comm_close":
-		s.jobs <- job{m, time.Now()}
+		s.jobs.put(job{m, time.Now(), channelOf(m)})
 	default:
 		s.busy(m, func() { s.answer(s.shell, m) })
 	}
@@ -283,8 +284,10 @@ func (s *Server) work() {
 		select {
 		case <-s.ended.Done():
 			return
-		case j := <-s.jobs:
-			s.busy(j.message, func() { s.run(j) })
+		case <-s.jobs.filled:
+		}
+		for j, stale, ok := s.jobs.take(); ok && s.ended.Err() == nil; j, stale, ok = s.jobs.take() {
+			s.busy(j.message, func() { s.run(j, stale) })
 		}
 	}
 }
