@@ -9,7 +9,7 @@ package bind
 
 import "sync"
 
-//go:generate go run ./gen -out . github.com/kvnotes/kvnotes/kernel/display github.com/kvnotes/kvnotes/kvpress github.com/kvnotes/kvnotes/kvpress/tensor github.com/kvnotes/kvnotes/kvpress/llm github.com/kvnotes/kvnotes/kvpress/cpu github.com/kvnotes/kvnotes/kvpress/hub github.com/kvnotes/kvnotes/kvpress/needle github.com/kvnotes/kvnotes/kvpress/eval github.com/kvnotes/kvnotes/kvpress/presstest github.com/kvnotes/kvnotes/kvpress/tokenizer github.com/kvnotes/kvnotes/kvpress/progress github.com/kvnotes/kvnotes/kvpress/weights github.com/kvnotes/kvnotes/viz
+//go:generate go run ./gen -out . github.com/kvnotes/kvnotes/kernel/display github.com/kvnotes/kvnotes/kvpress github.com/kvnotes/kvnotes/kvpress/tensor github.com/kvnotes/kvnotes/kvpress/llm github.com/kvnotes/kvnotes/kvpress/cpu github.com/kvnotes/kvnotes/kvpress/hub github.com/kvnotes/kvnotes/kvpress/needle github.com/kvnotes/kvnotes/kvpress/eval github.com/kvnotes/kvnotes/kvpress/presstest github.com/kvnotes/kvnotes/kvpress/tokenizer github.com/kvnotes/kvnotes/kvpress/progress github.com/kvnotes/kvnotes/kvpress/weights github.com/kvnotes/kvnotes/viz github.com/kvnotes/kvnotes/viz/widget
 
 var documentation struct {
 	sync.Mutex

@@ -89,6 +89,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Session.Len":            "func (s *Session) Len() int\n\nLen is the number of context tokens, before any compression.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Session.Lens":           "func (s *Session) Lens() [][]int\n\nLens are the numbers of pairs that are held, [layer][KV head].",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Session.Model":          "func (s *Session) Model() *LLM\n\nModel is the model of the session.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Session.Next":           "func (s *Session) Next() int\n\nNext is the position of the first token of a question: behind the whole context, or, when the kept keys were moved\ntogether, behind these.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Session.Plans":          "func (s *Session) Plans() []kvpress.Plan\n\nPlans are the plans that made this session from its source, one per layer; nil for a whole session.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Session.PrefillSeconds": "func (s *Session) PrefillSeconds() float64\n\nPrefillSeconds is how long the prefill took.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Session.Press":          "func (s *Session) Press(p kvpress.Press) (*Session, error)\n\nPress makes a compressed copy of the session; the session itself stays as it is.",
