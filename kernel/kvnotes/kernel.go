@@ -281,22 +281,31 @@ func runKernel(connection string) error {
 			s.Interrupt()
 		}
 	}()
-	return s.Run(whileParentLives())
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go watchParent(ctx, stop)
+	return s.Run(ctx)
 }
 
-// whileParentLives is a context that ends with the process that started this one: a kernel whose front end was killed
-// would hold its models in memory for ever. Jupyter says by JPY_PARENT_PID that it wants this.
-func whileParentLives() context.Context {
-	ctx, stop := context.WithCancel(context.Background())
-	if parent := os.Getppid(); os.Getenv("JPY_PARENT_PID") == strconv.Itoa(parent) {
-		go func() {
-			for os.Getppid() == parent {
-				time.Sleep(time.Second)
-			}
-			stop()
-		}()
+// watchParent calls stop when the process that started this one has ended: a kernel whose front end was killed would
+// hold its models in memory for ever. Jupyter says by JPY_PARENT_PID that it wants this.
+func watchParent(ctx context.Context, stop func()) {
+	parent := os.Getppid()
+	if os.Getenv("JPY_PARENT_PID") != strconv.Itoa(parent) {
+		return
 	}
-	return ctx
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for ctx.Err() == nil {
+		if os.Getppid() != parent {
+			stop()
+			return
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // version is the version of the project.
