@@ -23,7 +23,9 @@ func (b *Backend) Layer(c llm.Cache, p llm.Projections) (kvpress.Source, error) 
 	}
 	again := &projected{p: p}
 	host.Output = again.outputOf
-	host.Project = func(head int, states tensor.Mat) (tensor.Mat, error) { return again.block(again.product(states), head), nil }
+	host.Project = func(head int, states tensor.Mat) (tensor.Mat, error) {
+		return again.block(again.product(states), head), nil
+	}
 	if p.Hidden.Rows > 0 {
 		host.States = func() (tensor.Mat, error) { return mat(p.Hidden).Clone(), nil }
 		host.Query = func(head, last int) (tensor.Mat, error) { return again.column(head, last), nil }

@@ -20,6 +20,7 @@ import (
 // An LLM is a model with its tokenizer, loaded on a backend.
 type LLM struct {
 	Name      string
+	Folder    string // where its files are; empty for the embedded model
 	Config    Config
 	Tokenizer *tokenizer.Tokenizer
 
@@ -65,7 +66,7 @@ func load(files *hub.Model, b Backend) (*LLM, error) {
 		return nil, err
 	}
 	d.short, d.long = c.Rope.table(0), c.Rope.table(c.Rope.Original+1)
-	m := &LLM{Name: files.Name, Config: c, Tokenizer: t, decoder: d}
+	m := &LLM{Name: files.Name, Folder: files.Dir, Config: c, Tokenizer: t, decoder: d}
 	m.fingerprint, err = fingerprint(files)
 	return m, err
 }

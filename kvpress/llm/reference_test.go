@@ -107,6 +107,10 @@ func runTiny(t *testing.T, m *llm.LLM, whole *llm.Session, c *reference.Case, r 
 	if err != nil {
 		t.Fatalf("%s: %v", c.ID, err)
 	}
+	if c.Label == "KVzip-template" {
+		m = withTemplate(t, m, c)
+		whole = contextOf(t, m, c)
+	}
 	if c.Context != "" { // Finch's context ends with its question
 		whole = contextOf(t, m, c)
 	}
@@ -169,6 +173,31 @@ func runTiny(t *testing.T, m *llm.LLM, whole *llm.Session, c *reference.Case, r 
 		r.wrong++
 		t.Errorf("%s: logits differ by %g", c.ID, worst)
 	}
+}
+
+// withTemplate loads the model of a case with the chat template that its group gives.
+func withTemplate(t *testing.T, m *llm.LLM, c *reference.Case) *llm.LLM {
+	t.Helper()
+	dir := t.TempDir()
+	from, err := hub.Find(m.Folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	var template string
+	if err := json.Unmarshal(c.Group().Header["kvzip_template"], &template); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "chat_template.jinja"), []byte(template), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	with, err := llm.Load(dir, cpu.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return with
 }
 
 // compareKept reports kept sets that differ; differences among scores as good as equal are a tie.

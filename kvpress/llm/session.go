@@ -179,18 +179,23 @@ func (s *Session) planLayer(p kvpress.Press, i int) (plan kvpress.Plan, err erro
 }
 
 // plan asks a press for the plans of all layers and settles those that wait for each other.
-func (s *Session) plan(p kvpress.Press) ([]kvpress.Plan, error) {
+func (s *Session) plan(ctx context.Context, p kvpress.Press) ([]kvpress.Plan, error) {
+	name := p.Name()
+	p, err := s.settled(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("press %s: %w", name, err)
+	}
 	plans := make([]kvpress.Plan, s.model.Config.Layers)
 	errs := make([]error, len(plans))
 	tensor.Parallel(len(plans), func(i int) { plans[i], errs[i] = s.planLayer(p, i) })
 	for _, err := range errs {
 		if err != nil {
-			return nil, fmt.Errorf("press %s: %w", p.Name(), err)
+			return nil, fmt.Errorf("press %s: %w", name, err)
 		}
 	}
 	if plans[0].Wait != nil {
 		if err := plans[0].Wait(plans); err != nil {
-			return nil, fmt.Errorf("press %s: %w", p.Name(), err)
+			return nil, fmt.Errorf("press %s: %w", name, err)
 		}
 	}
 	return plans, nil
@@ -198,10 +203,15 @@ func (s *Session) plan(p kvpress.Press) ([]kvpress.Plan, error) {
 
 // Press makes a compressed copy of the session; the session itself stays as it is.
 func (s *Session) Press(p kvpress.Press) (*Session, error) {
+	return s.PressContext(context.Background(), p)
+}
+
+// PressContext is Press with a context that can stop a press that runs the model again.
+func (s *Session) PressContext(ctx context.Context, p kvpress.Press) (*Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	start := time.Now()
-	plans, err := s.plan(p)
+	plans, err := s.plan(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -217,10 +227,11 @@ func (s *Session) Press(p kvpress.Press) (*Session, error) {
 
 // PressInPlace compresses the session itself and frees what goes.
 func (s *Session) PressInPlace(p kvpress.Press) error {
+	ctx := context.Background()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	start := time.Now()
-	plans, err := s.plan(p)
+	plans, err := s.plan(ctx, p)
 	if err != nil {
 		return err
 	}

@@ -67,6 +67,7 @@ var classes = map[string]class{
 	"FinchPress":                  {"finch", map[string]string{"chunk_length": "chunk", "normalize_scores": "!no_normalize", "rerotate_keys": "!no_rerotate"}},
 	"DMSPress":                    {"dms", map[string]string{"threshold": "=threshold", "sliding_window_size": "window"}},
 	"AdaSnapKV(fork)":             {"adasnapkv(compat=true)", map[string]string{"window_size": "window", "kernel_size": "kernel", "floor_alpha": "floor"}},
+	"KVzipPress":                  {"kvzip", map[string]string{"layerwise": "layerwise", "n_sink": "sinks", "kvzip_plus_normalization": "plus", "chunk_size": "chunk"}},
 	"KeyRerotationPress":          {"rerotate", nil},
 }
 

@@ -191,6 +191,9 @@ func (g *Group) matrices(name string) ([][]tensor.Mat, error) {
 	return all, nil
 }
 
+// Group is the group that the case is part of.
+func (c *Case) Group() *Group { return c.group }
+
 // ContextIDs are the tokens of the case's context that the model sees: the delimiter of Finch is left out.
 func (c *Case) ContextIDs() ([]int, error) {
 	name := c.Context

@@ -1,0 +1,171 @@
+package llm
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/progress"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+)
+
+// KVzip asks the model to repeat its context and keeps the pairs that the repetition looks at: what is enough to
+// write the text again is enough for any question about it. It reads the context once more, in chunks.
+// Kim et al., arXiv 2505.23416; the variant Plus, arXiv 2601.07891.
+type KVzip struct {
+	Budget    kvpress.Budget
+	Layerwise bool // each layer has its own budget; otherwise all layers and heads share one
+	Sinks     int  // first pairs that stay; 0 means 4, negative means none
+	Plus      bool // weigh attention by what a pair adds to the layer's output, relative to the token that looks
+	Chunk     int  // context tokens repeated at a time; 0 means 2048
+}
+
+func init() {
+	kvpress.Register(kvpress.Method{Name: "kvzip", Paper: "arXiv 2505.23416", Press: KVzip{}})
+}
+
+// Name spells the press, such as "kvzip:0.5".
+func (p KVzip) Name() string { return kvpress.Spell("kvzip", p) }
+
+// Plan is an error: the press needs the whole session.
+func (p KVzip) Plan(*kvpress.Layer) (kvpress.Plan, error) { return kvpress.Plan{}, alone("kvzip") }
+
+func (p KVzip) settle(ctx context.Context, s *Session) (kvpress.Press, error) {
+	sinks := 4
+	if p.Sinks != 0 {
+		sinks = max(p.Sinks, 0)
+	}
+	scores := make([]kvpress.Scores, s.model.Config.Layers)
+	if p.Budget != kvpress.Ratio(0) { // nothing to decide otherwise
+		values, err := p.repeat(ctx, s, sinks)
+		if err != nil {
+			return nil, err
+		}
+		top := float32(0)
+		for _, v := range values {
+			top = max(top, tensor.Max(v.Data))
+		}
+		for layer, v := range values {
+			force := upTo(0, min(sinks, len(s.ids)))
+			for h := range v.Rows {
+				for _, f := range force {
+					v.Row(h)[f] = top + 1
+				}
+			}
+			scores[layer] = kvpress.Scores{Values: v, Force: force}
+		}
+	}
+	return kvpress.Lowest{Scorer: kvpress.Fixed("kvzip", scores), Budget: p.Budget, Layerwise: p.Layerwise}, nil
+}
+
+// repeat runs the repetition, chunk after chunk, and returns the scores of each layer, (KVHeads, Len).
+func (p KVzip) repeat(ctx context.Context, s *Session, sinks int) ([]tensor.Mat, error) {
+	c, m := s.model.Config, s.model
+	values := make([]tensor.Mat, c.Layers)
+	for i := range values {
+		values[i] = tensor.New(c.KVHeads, len(s.ids))
+	}
+	before, after, err := m.frame("dummy context")
+	if err != nil {
+		return nil, err
+	}
+	if !m.Tokenizer.HasChatTemplate() {
+		before = "dummy context"
+	}
+	start := len(m.Tokenizer.Encode(before[:len(before)-len("dummy context")]))
+	suffix := m.Tokenizer.Encode(after)
+	chunk := p.Chunk
+	if chunk == 0 {
+		chunk = 2048
+	}
+	if chunk < 1 {
+		return nil, fmt.Errorf("%w: chunk is %d: at least one token", kvpress.ErrBadParameter, p.Chunk)
+	}
+	for from := start; from < len(s.ids); from += chunk {
+		to := min(len(s.ids), from+chunk)
+		prompt := m.Tokenizer.Encode("\n\nRepeat the previous context exactly.")
+		if from > start {
+			prompt = append(m.Tokenizer.Encode("\n\nRepeat the part of the previous context exactly, starting with"), s.ids[max(start, from-8):from]...)
+		}
+		ids := slices.Concat(prompt, suffix, s.ids[from:to])
+		err := s.runAgain(ctx, ids, func(r replayed) error {
+			progress.Report(ctx, "repeat", int64((from-start)*c.Layers+(r.layer+1)*(to-from)), int64((len(s.ids)-start)*c.Layers))
+			return p.look(r, values[r.layer], from, to, len(s.ids), min(sinks, from))
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+// look finds the largest attention that the replayed tokens pay to each pair of a chunk of the context. They see the
+// sinks, the chunk, and each other.
+func (p KVzip) look(r replayed, into tensor.Mat, from, to, context, sinks int) error {
+	c, tokens := r.config, r.states.Rows
+	var output tensor.Mat
+	if p.Plus {
+		var err error
+		if output, err = r.source.OutputNorms(2); err != nil {
+			return err
+		}
+	}
+	errs := make([]error, c.KVHeads)
+	tensor.Parallel(c.KVHeads, func(h int) {
+		keys, err := r.source.Keys(h)
+		if err != nil {
+			errs[h] = err
+			return
+		}
+		seen := tensor.New(sinks+to-from+tokens, c.Dim)
+		copy(seen.Data, keys.Data[:sinks*c.Dim])
+		copy(seen.Data[sinks*c.Dim:], keys.Data[from*c.Dim:to*c.Dim])
+		copy(seen.Data[(sinks+to-from)*c.Dim:], keys.Data[context*c.Dim:])
+		for g := range c.group() {
+			head := h*c.group() + g
+			q, err := r.source.QueriesAfterRope(head, tokens)
+			if err != nil {
+				errs[h] = err
+				return
+			}
+			weights := func(token, pair int) float32 { return 1 }
+			if p.Plus {
+				weights = func(token, pair int) float32 {
+					return output.Row(head)[from+pair] / tensor.Norm(r.states.Row(token))
+				}
+			}
+			largest(into.Row(h)[from:to], q, seen, sinks, to-from, weights)
+		}
+	})
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replayRows is how many rows of attention are held at a time.
+const replayRows = 64
+
+// largest folds the attention of queries to some of the keys, those after skip, into the largest so far. The last
+// keys belong to the queries themselves, one each, and a query sees those up to its own.
+func largest(into []float32, q, keys tensor.Mat, skip, n int, weight func(token, pair int) float32) {
+	scale := float32(1 / math.Sqrt(float64(q.Cols)))
+	for from := 0; from < q.Rows; from += replayRows {
+		rows := min(replayRows, q.Rows-from)
+		seen := keys.Rows - q.Rows + from + rows
+		a := tensor.New(rows, seen)
+		tensor.MulT(a, q.Slice(from, from+rows), keys.Slice(0, seen))
+		for i := range rows {
+			row := a.Row(i)[:keys.Rows-q.Rows+from+i+1]
+			tensor.Scale(row, scale)
+			tensor.Softmax(row)
+			for j, v := range row[skip : skip+n] {
+				into[j] = max(into[j], v*weight(from+i, j))
+			}
+		}
+	}
+}

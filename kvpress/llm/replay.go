@@ -1,0 +1,83 @@
+package llm
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+)
+
+// A replay is a press that runs the model again over its context before it can decide. Session.Press asks it for the
+// press that remains when that is done; layer by layer it cannot work.
+type replay interface {
+	kvpress.Press
+	settle(ctx context.Context, s *Session) (kvpress.Press, error)
+}
+
+// settled is the press that a session can ask layer by layer.
+func (s *Session) settled(ctx context.Context, p kvpress.Press) (kvpress.Press, error) {
+	r, ok := p.(replay)
+	if !ok {
+		return p, nil
+	}
+	for layer := range s.model.Config.Layers {
+		for h := range s.model.Config.KVHeads {
+			if s.cache.Len(layer, h) != len(s.ids) {
+				return nil, fmt.Errorf("it runs the model again over the whole context, and this session has lost a part of it: press the whole session")
+			}
+		}
+	}
+	return r.settle(ctx, s)
+}
+
+// alone is the answer of a replay to being asked for the plan of one layer.
+func alone(name string) error {
+	return fmt.Errorf("%s runs the model again over the whole context: use Session.Press, not a single layer or PrefillWith", name)
+}
+
+// A replayed layer is what a replay sees: the queries of the replayed tokens, and the keys of the context and of these
+// tokens. It holds the numbers of one layer during one forward pass.
+type replayed struct {
+	layer  int
+	source kvpress.Source
+	states tensor.Mat // (replayed tokens, Width) inputs of the attention block
+	config Config
+}
+
+// runAgain feeds tokens behind the context, shows each layer while it runs, and leaves the cache as it was.
+func (s *Session) runAgain(ctx context.Context, ids []int, show func(r replayed) error) error {
+	d, n := s.model.decoder, len(ids)
+	mark := s.cache.Mark()
+	defer s.cache.Rewind(mark)
+	w, err := d.workspace(n)
+	if err != nil {
+		return err
+	}
+	states, err := d.backend.Alloc(n, d.config.Width)
+	if err != nil {
+		return err
+	}
+	record := make([]Buf, d.config.Layers)
+	for i := range record {
+		record[i] = states // a layer is looked at before the next one writes
+	}
+	positions := upTo(len(s.ids), n)
+	after := func(layer int) error {
+		p := Projections{
+			Attention: d.attention(layer, len(s.ids)+n), QKV: d.layers[layer].qkv, Bias: d.layers[layer].bias, Output: d.layers[layer].output,
+			Hidden: states, Tokens: n, RopeFor: d.rope,
+		}
+		p.Positions = positions
+		source, err := d.backend.Layer(s.cache, p)
+		if err != nil {
+			return err
+		}
+		r := replayed{layer: layer, source: source, config: d.config}
+		if r.states, err = source.Hidden(); err != nil {
+			return err
+		}
+		return show(r)
+	}
+	return d.forward(ctx, w, batch{ids: ids, positions: positions, cache: s.cache, record: record, after: after}, false)
+}
