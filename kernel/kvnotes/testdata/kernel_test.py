@@ -11,17 +11,18 @@ SCALE = float(os.environ.get("KVNOTES_SOAK", "0.1"))  # 1 is the full soak
 
 
 class Protocol(jupyter_kernel_test.KernelTests):
-    """Every sample of jupyter_kernel_test that Go has something for (there is no pager)."""
+    """Every sample of jupyter_kernel_test."""
 
     kernel_name = "kvnotes"
     language_name = "go"
     file_extension = ".go"
     code_hello_world = 'import "fmt"\nfmt.Println("hello, world")'
     code_stderr = 'import "os"\nos.Stderr.WriteString("oops\\n")'
-    completion_samples = [{"text": "display.Markdow", "matches": {"Markdown", "Markdowner"}}, {"text": "retur", "matches": {"return"}}]
+    completion_samples = [{"text": "display.Markdow", "matches": {"Markdown", "Markdowner"}}, {"text": "retur", "matches": {"return"}}, {"text": 'import "container/he', "matches": {"container/heap"}}]
     complete_code_samples = ["1+1", "x := 1", "for i := 0; i < 3; i++ {\n}", "%help", ""]
     incomplete_code_samples = ["for i := 0; i < 3; i++ {", "func f() {", "x := (1 +"]
     invalid_code_samples = ["x := )", "for for"]
+    code_page_something = "display.HTML?"
     code_generate_error = 'panic("on purpose")'
     code_execute_result = [{"code": "6*7", "result": "42"}, {"code": '"a" + "b"', "result": "ab"}]
     code_display_data = [
