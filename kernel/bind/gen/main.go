@@ -39,7 +39,7 @@ func run(out string, paths []string) error {
 	}
 	for _, p := range loaded {
 		if len(p.Errors) > 0 {
-			return fmt.Errorf("%s: %v", p.PkgPath, p.Errors[0])
+			return fmt.Errorf("%s: %w", p.PkgPath, p.Errors[0])
 		}
 		text, err := bind(p)
 		if err != nil {
@@ -274,8 +274,11 @@ func (b *binding) print() ([]byte, error) {
 		name, kind string
 		lines      []string
 	}{
-		{"Binds", "map[string]reflect.Value", b.binds}, {"Types", "map[string]reflect.Type", b.types}, {"Proxies", "map[string]reflect.Type", b.proxies},
-		{"Untypeds", "map[string]string", b.untypeds}, {"Wrappers", "map[string][]string", b.wrappers},
+		{"Binds", "map[string]reflect.Value", b.binds},
+		{"Types", "map[string]reflect.Type", b.types},
+		{"Proxies", "map[string]reflect.Type", b.proxies},
+		{"Untypeds", "map[string]string", b.untypeds},
+		{"Wrappers", "map[string][]string", b.wrappers},
 	} {
 		fmt.Fprintf(&w, "%s: %s{\n%s\n},\n", part.name, part.kind, strings.Join(part.lines, "\n"))
 	}

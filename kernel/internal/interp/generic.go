@@ -185,6 +185,7 @@ func element(_ *fast.Comp, s xreflect.Type) xreflect.Type { return s.Elem() }
 func tester(c *fast.Comp, s xreflect.Type) xreflect.Type {
 	return c.Universe.FuncOf(types{s.Elem()}, types{c.TypeOf(false)}, false)
 }
+
 func comparer(c *fast.Comp, s xreflect.Type) xreflect.Type {
 	return c.Universe.FuncOf(types{s.Elem(), s.Elem()}, types{c.TypeOf(0)}, false)
 }

@@ -125,7 +125,7 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 }
 
 // interrupt runs a cell and interrupts it after a moment.
-func interrupt(t *testing.T, in *Interp, code string) (error, time.Duration) {
+func interrupt(t *testing.T, in *Interp, code string) (time.Duration, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var at time.Time

@@ -92,8 +92,11 @@ func New(c Connection, o Options) (*Server, error) {
 		make func(context.Context, ...zmq4.Option) zmq4.Socket
 		port int
 	}{
-		{&s.shell, zmq4.NewRouter, c.Shell}, {&s.control, zmq4.NewRouter, c.Control}, {&s.stdin, zmq4.NewRouter, c.Stdin},
-		{&s.iopub, zmq4.NewXPub, c.IOPub}, {&s.heartbeat, zmq4.NewRep, c.Heartbeat},
+		{&s.shell, zmq4.NewRouter, c.Shell},
+		{&s.control, zmq4.NewRouter, c.Control},
+		{&s.stdin, zmq4.NewRouter, c.Stdin},
+		{&s.iopub, zmq4.NewXPub, c.IOPub},
+		{&s.heartbeat, zmq4.NewRep, c.Heartbeat},
 	} {
 		*open.to = &socket{Socket: open.make(ctx)}
 		if err := (*open.to).Listen(c.address(open.port)); err != nil {
