@@ -107,6 +107,7 @@ func (l *Layer) at(name string, err error) error {
 	if err == nil {
 		return nil
 	}
+	//nolint:errorlint // only the outermost error may say the layer: one further in belongs to another message
 	if placed, ok := err.(*placeError); ok {
 		err = placed.err
 	}

@@ -75,6 +75,7 @@ func RetainedPairs(k Kept) *Chart {
 	m.SetGlobalOptions(
 		charts.WithTitleOpts(titleOpts(c)),
 		charts.WithTooltipOpts(opts.Tooltip{Show: opts.Bool(true), Formatter: "{c}"}),
+		charts.WithLegendOpts(opts.Legend{Show: opts.Bool(false)}),
 		charts.WithXAxisOpts(opts.XAxis{Type: "category", Name: "layer", Data: numbers(layers), SplitArea: &opts.SplitArea{Show: opts.Bool(true)}}),
 		charts.WithYAxisOpts(opts.YAxis{Type: "category", Name: "KV head", Data: numbers(heads), SplitArea: &opts.SplitArea{Show: opts.Bool(true)}}),
 		charts.WithVisualMapOpts(colored(0, float64(k.Full), "pairs kept")),

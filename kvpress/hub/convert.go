@@ -114,9 +114,17 @@ func readSizes(g *weights.GGUF) (s sizes, err error) {
 		to  *int
 		key string
 	}{
-		{&s.layers, "llama.block_count"}, {&s.width, "llama.embedding_length"}, {&s.inner, "llama.feed_forward_length"}, {&s.heads, "llama.attention.head_count"},
-		{&s.kvHeads, "llama.attention.head_count_kv"}, {&s.context, "llama.context_length"}, {&s.vocabulary, "llama.vocab_size"}, {&s.rotated, "llama.rope.dimension_count"},
-		{&s.bos, "tokenizer.ggml.bos_token_id"}, {&s.eos, "tokenizer.ggml.eos_token_id"}, {&s.pad, "tokenizer.ggml.padding_token_id"},
+		{&s.layers, "llama.block_count"},
+		{&s.width, "llama.embedding_length"},
+		{&s.inner, "llama.feed_forward_length"},
+		{&s.heads, "llama.attention.head_count"},
+		{&s.kvHeads, "llama.attention.head_count_kv"},
+		{&s.context, "llama.context_length"},
+		{&s.vocabulary, "llama.vocab_size"},
+		{&s.rotated, "llama.rope.dimension_count"},
+		{&s.bos, "tokenizer.ggml.bos_token_id"},
+		{&s.eos, "tokenizer.ggml.eos_token_id"},
+		{&s.pad, "tokenizer.ggml.padding_token_id"},
 	} {
 		if *f.to, err = g.Int(f.key); err != nil {
 			return s, err

@@ -50,8 +50,11 @@ func Open(name string) (*Model, error) {
 		name     string
 		required bool
 	}{
-		{&m.Config, "config.json", true}, {&m.Tokenizer, "tokenizer.json", true}, {&m.GenerationConfig, "generation_config.json", false},
-		{&m.TokenizerConfig, "tokenizer_config.json", false}, {&m.ChatTemplate, "chat_template.jinja", false},
+		{&m.Config, "config.json", true},
+		{&m.Tokenizer, "tokenizer.json", true},
+		{&m.GenerationConfig, "generation_config.json", false},
+		{&m.TokenizerConfig, "tokenizer_config.json", false},
+		{&m.ChatTemplate, "chat_template.jinja", false},
 	} {
 		*f.to, err = os.ReadFile(filepath.Join(dir, f.name))
 		if errors.Is(err, fs.ErrNotExist) && !f.required {

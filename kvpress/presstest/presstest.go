@@ -5,6 +5,7 @@
 package presstest
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -98,7 +99,8 @@ func checkPlans(p kvpress.Press) error {
 	}
 	for _, l := range odd {
 		plan, err := guarded(p, l)
-		if _, broke := err.(panicked); broke {
+		var broke panicked
+		if errors.As(err, &broke) {
 			return fmt.Errorf("with %v pairs: %w", l.Lens, err)
 		}
 		if err == nil && plan.Wait == nil {

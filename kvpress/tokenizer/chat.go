@@ -82,6 +82,7 @@ type noFiles struct{ loaders.Loader }
 func (noFiles) Read(path string) (io.Reader, error) {
 	return nil, fmt.Errorf("%q: a chat template reads no files", path)
 }
+
 func (noFiles) Resolve(path string) (string, error) {
 	return "", fmt.Errorf("%q: a chat template reads no files", path)
 }

@@ -135,10 +135,10 @@ func interrupt(t *testing.T, in *Interp, code string) (time.Duration, error) {
 	go func() { _, _, err := in.Eval(ctx, code); ended <- err }()
 	select {
 	case err := <-ended:
-		return err, time.Since(at)
+		return time.Since(at), err
 	case <-time.After(20 * time.Second):
 		t.Fatalf("%s\ndoes not stop", code)
-		return nil, 0
+		return 0, nil
 	}
 }
 
@@ -157,7 +157,7 @@ func TestInterrupt(t *testing.T) {
 		if kept != "0" {
 			t.Fatal(kept)
 		}
-		err, took := interrupt(t, in, code)
+		took, err := interrupt(t, in, code)
 		if !errors.Is(err, ErrInterrupted) && !strings.HasPrefix(code, "defer") {
 			t.Errorf("%s\n ended with %v", code, err)
 		}
@@ -195,7 +195,7 @@ func TestGoroutines(t *testing.T) {
 	}
 	// A goroutine of an earlier cell goes on when a later one is interrupted.
 	text(in, "alive := make(chan int); go func() { for n := 0; ; n++ { alive <- n } }()")
-	if err, _ := interrupt(t, in, "for {}"); !errors.Is(err, ErrInterrupted) {
+	if _, err := interrupt(t, in, "for {}"); !errors.Is(err, ErrInterrupted) {
 		t.Error(err)
 	}
 	if got := text(in, "<-alive; <-alive"); got != "1" {
