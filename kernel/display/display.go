@@ -206,17 +206,5 @@ func Any(format string, value interface{}) Data {
 			return Any(format, b)
 		}
 	}
-	return Data{Data: MIMEMap{MIMETypeText: fmt.Sprint(value)}}
-}
-
-// longest text shown of a value, in runes; what is more is cut with a note.
-const longest = 20000
-
-// Text is a value as text: errors by their message, long texts cut.
-func Text(value interface{}) string {
-	s := fmt.Sprint(value)
-	if n := len([]rune(s)); n > longest {
-		return fmt.Sprintf("%s\n... %d more characters", string([]rune(s)[:longest]), n-longest)
-	}
-	return s
+	return Value(value)
 }

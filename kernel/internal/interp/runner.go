@@ -43,7 +43,7 @@ func (r *runner) do(f func()) {
 
 const (
 	// patience is how long a stopped cell may take until it is left behind.
-	patience = 220 * time.Millisecond
+	patience = 200 * time.Millisecond
 	// repeat is how often a cell is told to stop: it may recover from the first panic.
 	repeat = 20 * time.Millisecond
 )

@@ -13,7 +13,6 @@ import (
 func (in *Interp) show(values []xreflect.Value, types []xreflect.Type) (display.Data, bool, error) {
 	var texts []string
 	var only display.Data
-	rich := false
 	for i, v := range values {
 		if !v.IsValid() {
 			continue
@@ -26,15 +25,16 @@ func (in *Interp) show(values []xreflect.Value, types []xreflect.Type) (display.
 		if err != nil {
 			return d, false, err
 		}
-		if ok {
-			only, rich = d, true
+		if !ok {
+			d = display.Value(x)
 		}
+		only = d
 		texts = append(texts, display.Text(x))
 	}
-	switch {
-	case len(texts) == 0:
+	switch len(texts) {
+	case 0:
 		return display.Data{}, false, nil
-	case rich && len(texts) == 1:
+	case 1:
 		return only, true, nil
 	}
 	return display.Data{Data: display.MIMEMap{display.MIMETypeText: strings.Join(texts, " ")}}, true, nil
