@@ -94,6 +94,10 @@ func (c *Case) Press() (kvpress.Press, error) {
 	if err != nil {
 		return nil, err
 	}
+	name, _, _ := strings.Cut(text, "(")
+	if _, err := kvpress.MethodNamed(name); err != nil { // presses that run the model again are package llm's
+		return nil, fmt.Errorf("%w: %w", ErrNotBuilt, err)
+	}
 	p, err := kvpress.Parse(text + budget)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.ID, err)
