@@ -40,14 +40,16 @@ type Text struct {
 // String is the text, sentence after sentence.
 func (t Text) String() string { return strings.Join(t.Sentences, " ") }
 
-// Text makes a text of a number of sentences, some of them facts. The same seed makes the same text.
+// Text makes a text of a number of sentences, of which at most so many are facts: one whose key is taken already stays
+// out. The same seed makes the same text, whatever the version of Go.
 func (w *World) Text(seed int64, sentences, facts int) Text {
+	sentences = max(0, sentences)
 	r := rand.New(rand.NewPCG(uint64(seed), 0x6b766e6f746573))
 	t := Text{Sentences: make([]string, sentences)}
 	for i := range t.Sentences {
 		t.Sentences[i] = w.filler(r)
 	}
-	places := r.Perm(sentences)[:min(facts, sentences)]
+	places := r.Perm(sentences)[:max(0, min(facts, sentences))]
 	slices.Sort(places)
 	used := map[string]bool{}
 	for _, at := range places {
@@ -63,10 +65,15 @@ func (w *World) Text(seed int64, sentences, facts int) Text {
 	return t
 }
 
-// Plant replaces the sentence at a place by a fact and returns the new text.
+// Plant replaces the sentence at a place by a fact and returns the new text. A place before the text is its beginning,
+// one behind it its end.
 func (t Text) Plant(f Fact, at int) Text {
-	f.Index = at
 	out := Text{Sentences: slices.Clone(t.Sentences)}
+	if len(out.Sentences) == 0 {
+		out.Sentences = []string{""}
+	}
+	at = max(0, min(at, len(out.Sentences)-1))
+	f.Index = at
 	out.Sentences[at] = f.Sentence
 	for _, old := range t.Facts {
 		if old.Index != at {

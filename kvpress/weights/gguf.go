@@ -34,6 +34,13 @@ func OpenGGUF(path string) (*GGUF, error) {
 		return nil, err
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() == 0 {
+		return nil, fmt.Errorf("%s is empty: fetch it again", path)
+	}
 	data, err := mmap.Map(file, mmap.RDONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -79,7 +79,10 @@ type File struct {
 // FromBytes reads a safetensors file that is in memory. The name is for errors.
 func FromBytes(name string, data []byte) (*File, error) {
 	f := &File{name: name, tensors: map[string]Tensor{}}
-	return f, f.add(name, data)
+	if err := f.add(name, data); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // OpenFile maps one safetensors file into memory.

@@ -97,6 +97,7 @@ func TestDamagedFilesAreErrors(t *testing.T) {
 		"overflow":   safetensorsFile(`{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}}`, make([]byte, 8)),
 		"backwards":  safetensorsFile(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}`, make([]byte, 8)),
 		"types":      safetensorsFile(`{"a":{"dtype":7,"shape":"x","data_offsets":null}}`, nil),
+		"twice":      safetensorsFile(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, make([]byte, 8)),
 		"overlap":    safetensorsFile(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`, make([]byte, 12)),
 	} {
 		if _, err := FromBytes("bad.safetensors", data); err == nil || !strings.Contains(err.Error(), "bad.safetensors") {

@@ -58,6 +58,9 @@ func Write(path string, tensors []Tensor, metadata map[string]string) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	if err := f.Chmod(0o644); err != nil { // a temporary file is its owner's alone
+		return err
+	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
