@@ -7,6 +7,7 @@ KVNOTES_TABLE is for a notebook's answers: they are printed as a table.
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 
@@ -58,20 +59,27 @@ def run(path, out):
 
 
 def show(rows):
-    """Prints a notebook's answers as a table."""
+    """Prints a notebook's answers as a table, as wide as the terminal; right ones have a mark."""
     lines = [("question", "press", "ratio", "answer", "KV MB", "prefill s", "press ms")]
     for r in rows:
         size = f"{r['kv_bytes_before'] / 1e6:.1f} -> {r['kv_bytes_after'] / 1e6:.1f}"
-        question, answer = cut(r["question"], 40), cut(r["answer"], 48)
-        lines.append((question, r["press"], f"{r['ratio']:g}", answer, size, f"{r['prefill_s']:.1f}", f"{r['press_ms']:.0f}"))
+        answer = ("+ " if r["right"] else "  ") + r["answer"]
+        lines.append((cut(r["question"], 36), r["press"], f"{r['ratio']:g}", answer, size, f"{r['prefill_s']:.1f}", f"{r['press_ms']:.0f}"))
     widths = [max(map(len, column)) for column in zip(*lines)]
+    room = shutil.get_terminal_size((180, 24)).columns - sum(widths) - 2 * len(widths)
+    widths[3] = max(30, widths[3] + min(0, room))
     print()
     for line in lines:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
+        print("  ".join(cut(text, width).ljust(width) for text, width in zip(line, widths)).rstrip())
+    print(f"\n{sum(r['right'] for r in rows)} of {len(rows)} answers are right (+)")
 
 
 def cut(text, length):
-    return text if len(text) <= length else text[: length - 3] + "..."
+    """Shortens a text in its middle: the ends of questions and answers tell them apart."""
+    if len(text) <= length:
+        return text
+    head = (length - 3) // 3
+    return text[:head] + "..." + text[len(text) - (length - 3 - head) :]
 
 
 def main():
