@@ -7,30 +7,73 @@
 // generated; run go generate after changing what a cell can reach.
 package bind
 
-import "sync"
+import (
+	"bytes"
+	"compress/gzip"
+	_ "embed"
+	"encoding/json"
+	"maps"
+	"sync"
 
-//go:generate go run ./gen -out . github.com/kvnotes/kvnotes/kernel/display github.com/kvnotes/kvnotes/kvpress github.com/kvnotes/kvnotes/kvpress/tensor github.com/kvnotes/kvnotes/kvpress/llm github.com/kvnotes/kvnotes/kvpress/cpu github.com/kvnotes/kvnotes/kvpress/hub github.com/kvnotes/kvnotes/kvpress/needle github.com/kvnotes/kvnotes/kvpress/eval github.com/kvnotes/kvnotes/kvpress/presstest github.com/kvnotes/kvnotes/kvpress/tokenizer github.com/kvnotes/kvnotes/kvpress/progress github.com/kvnotes/kvnotes/kvpress/weights github.com/kvnotes/kvnotes/viz github.com/kvnotes/kvnotes/viz/widget
+	"github.com/gopherdata/gophernotes/imports"
+)
+
+//go:generate go run ./gen -out .
+
+// extend adds names to the tables of a package, which may be new.
+func extend(path string, more imports.Package) {
+	p, ok := imports.Packages[path]
+	if !ok {
+		imports.Packages[path] = more
+		return
+	}
+	p.Binds = merged(p.Binds, more.Binds)
+	p.Types = merged(p.Types, more.Types)
+	p.Proxies = merged(p.Proxies, more.Proxies)
+	p.Untypeds = merged(p.Untypeds, more.Untypeds)
+	p.Wrappers = merged(p.Wrappers, more.Wrappers)
+	imports.Packages[path] = p
+}
+
+func merged[V any](all, more map[string]V) map[string]V {
+	if all == nil {
+		return more
+	}
+	maps.Copy(all, more)
+	return all
+}
+
+// packed is the documentation of the standard library: JSON, compressed.
+//
+//go:embed std_docs.json.gz
+var packed []byte
 
 var documentation struct {
 	sync.Mutex
-	texts map[string]string
+	texts  map[string]string
+	opened bool // packed has been read
 }
 
 func document(texts map[string]string) {
 	documentation.Lock()
 	defer documentation.Unlock()
-	if documentation.texts == nil {
-		documentation.texts = map[string]string{}
-	}
-	for name, text := range texts {
-		documentation.texts[name] = text
-	}
+	documentation.texts = merged(documentation.texts, texts)
 }
 
-// Documentation returns signature and doc comment of every name that cells can reach, by "path.Name" or
-// "path.Type.Method".
-func Documentation() map[string]string {
+// Documentation is the signature and doc comment of a name that cells can reach, by "path.Name" or
+// "path.Type.Method", or what a package says of itself, by its path; "" if there is none.
+func Documentation(name string) string {
 	documentation.Lock()
 	defer documentation.Unlock()
-	return documentation.texts
+	if text := documentation.texts[name]; text != "" {
+		return text
+	}
+	if !documentation.opened {
+		documentation.opened = true
+		if r, err := gzip.NewReader(bytes.NewReader(packed)); err == nil {
+			// The file is part of the program: it is whole, as a test sees to.
+			_ = json.NewDecoder(r).Decode(&documentation.texts)
+		}
+	}
+	return documentation.texts[name]
 }

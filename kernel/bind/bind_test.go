@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -16,24 +15,15 @@ import (
 
 // TestBindingsAreFresh generates the bindings again and compares.
 func TestBindingsAreFresh(t *testing.T) {
-	source, err := os.ReadFile("bind.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := regexp.MustCompile(`(?m)^//go:generate go run \./gen -out \. (.*)$`).FindSubmatch(source)
-	if command == nil {
-		t.Fatal("bind.go has no go:generate line")
-	}
 	dir := t.TempDir()
-	args := append([]string{"run", "./gen", "-out", dir}, strings.Fields(string(command[1]))...)
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "run", "./gen", "-out", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	made, err := filepath.Glob(filepath.Join(dir, "*_bind.go"))
+	made, err := filepath.Glob(filepath.Join(dir, "*_*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	here, err := filepath.Glob("*_bind.go")
+	here, err := filepath.Glob("*_[bd][io][nc][ds]*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +64,7 @@ func (m Mine) Score(l *kvpress.Layer) (kvpress.Scores, error) {
 }
 
 func TestDocumentation(t *testing.T) {
-	doc := bind.Documentation()["github.com/kvnotes/kvnotes/kvpress.TopK"]
+	doc := bind.Documentation("github.com/kvnotes/kvnotes/kvpress.TopK")
 	if !strings.HasPrefix(doc, "func TopK(") || !strings.Contains(doc, "budget") {
 		t.Errorf("the documentation of TopK is %q", doc)
 	}

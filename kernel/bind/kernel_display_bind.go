@@ -4,84 +4,86 @@ package bind
 
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
-	display "github.com/kvnotes/kvnotes/kernel/display"
+	kernel_display "github.com/kvnotes/kvnotes/kernel/display"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/kernel/display"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/kernel/display", imports.Package{
 		Name: "display",
 		Binds: map[string]reflect.Value{
-			"Any":                reflect.ValueOf(display.Any),
-			"Auto":               reflect.ValueOf(display.Auto),
-			"Clear":              reflect.ValueOf(display.Clear),
-			"Connect":            reflect.ValueOf(display.Connect),
-			"File":               reflect.ValueOf(display.File),
-			"HTML":               reflect.ValueOf(display.HTML),
-			"Image":              reflect.ValueOf(display.Image),
-			"Input":              reflect.ValueOf(display.Input),
-			"JPEG":               reflect.ValueOf(display.JPEG),
-			"JSON":               reflect.ValueOf(display.JSON),
-			"JavaScript":         reflect.ValueOf(display.JavaScript),
-			"Latex":              reflect.ValueOf(display.Latex),
-			"MIME":               reflect.ValueOf(display.MIME),
-			"MIMETypeHTML":       reflect.ValueOf(display.MIMETypeHTML),
-			"MIMETypeJPEG":       reflect.ValueOf(display.MIMETypeJPEG),
-			"MIMETypeJSON":       reflect.ValueOf(display.MIMETypeJSON),
-			"MIMETypeJavaScript": reflect.ValueOf(display.MIMETypeJavaScript),
-			"MIMETypeLatex":      reflect.ValueOf(display.MIMETypeLatex),
-			"MIMETypeMarkdown":   reflect.ValueOf(display.MIMETypeMarkdown),
-			"MIMETypePDF":        reflect.ValueOf(display.MIMETypePDF),
-			"MIMETypePNG":        reflect.ValueOf(display.MIMETypePNG),
-			"MIMETypeSVG":        reflect.ValueOf(display.MIMETypeSVG),
-			"MIMETypeText":       reflect.ValueOf(display.MIMETypeText),
-			"MakeData":           reflect.ValueOf(display.MakeData),
-			"MakeData3":          reflect.ValueOf(display.MakeData3),
-			"Markdown":           reflect.ValueOf(display.Markdown),
-			"Math":               reflect.ValueOf(display.Math),
-			"NewBar":             reflect.ValueOf(display.NewBar),
-			"PDF":                reflect.ValueOf(display.PDF),
-			"PNG":                reflect.ValueOf(display.PNG),
-			"Password":           reflect.ValueOf(display.Password),
-			"Progress":           reflect.ValueOf(display.Progress),
-			"Render":             reflect.ValueOf(display.Render),
-			"SVG":                reflect.ValueOf(display.SVG),
-			"Show":               reflect.ValueOf(display.Show),
-			"ShowHandle":         reflect.ValueOf(display.ShowHandle),
-			"Text":               reflect.ValueOf(display.Text),
-			"Update":             reflect.ValueOf(display.Update),
+			"Any":                reflect.ValueOf(kernel_display.Any),
+			"Auto":               reflect.ValueOf(kernel_display.Auto),
+			"Clear":              reflect.ValueOf(kernel_display.Clear),
+			"Connect":            reflect.ValueOf(kernel_display.Connect),
+			"File":               reflect.ValueOf(kernel_display.File),
+			"HTML":               reflect.ValueOf(kernel_display.HTML),
+			"Image":              reflect.ValueOf(kernel_display.Image),
+			"Input":              reflect.ValueOf(kernel_display.Input),
+			"JPEG":               reflect.ValueOf(kernel_display.JPEG),
+			"JSON":               reflect.ValueOf(kernel_display.JSON),
+			"JavaScript":         reflect.ValueOf(kernel_display.JavaScript),
+			"Latex":              reflect.ValueOf(kernel_display.Latex),
+			"MIME":               reflect.ValueOf(kernel_display.MIME),
+			"MIMETypeHTML":       reflect.ValueOf(kernel_display.MIMETypeHTML),
+			"MIMETypeJPEG":       reflect.ValueOf(kernel_display.MIMETypeJPEG),
+			"MIMETypeJSON":       reflect.ValueOf(kernel_display.MIMETypeJSON),
+			"MIMETypeJavaScript": reflect.ValueOf(kernel_display.MIMETypeJavaScript),
+			"MIMETypeLatex":      reflect.ValueOf(kernel_display.MIMETypeLatex),
+			"MIMETypeMarkdown":   reflect.ValueOf(kernel_display.MIMETypeMarkdown),
+			"MIMETypePDF":        reflect.ValueOf(kernel_display.MIMETypePDF),
+			"MIMETypePNG":        reflect.ValueOf(kernel_display.MIMETypePNG),
+			"MIMETypeSVG":        reflect.ValueOf(kernel_display.MIMETypeSVG),
+			"MIMETypeText":       reflect.ValueOf(kernel_display.MIMETypeText),
+			"MakeData":           reflect.ValueOf(kernel_display.MakeData),
+			"MakeData3":          reflect.ValueOf(kernel_display.MakeData3),
+			"Markdown":           reflect.ValueOf(kernel_display.Markdown),
+			"Math":               reflect.ValueOf(kernel_display.Math),
+			"NewBar":             reflect.ValueOf(kernel_display.NewBar),
+			"PDF":                reflect.ValueOf(kernel_display.PDF),
+			"PNG":                reflect.ValueOf(kernel_display.PNG),
+			"Password":           reflect.ValueOf(kernel_display.Password),
+			"Progress":           reflect.ValueOf(kernel_display.Progress),
+			"Render":             reflect.ValueOf(kernel_display.Render),
+			"SVG":                reflect.ValueOf(kernel_display.SVG),
+			"Show":               reflect.ValueOf(kernel_display.Show),
+			"ShowHandle":         reflect.ValueOf(kernel_display.ShowHandle),
+			"Size":               reflect.ValueOf(kernel_display.Size),
+			"Text":               reflect.ValueOf(kernel_display.Text),
+			"Update":             reflect.ValueOf(kernel_display.Update),
+			"Value":              reflect.ValueOf(kernel_display.Value),
 		},
 		Types: map[string]reflect.Type{
-			"Bar":            reflect.TypeOf((*display.Bar)(nil)).Elem(),
-			"Data":           reflect.TypeOf((*display.Data)(nil)).Elem(),
-			"Frontend":       reflect.TypeOf((*display.Frontend)(nil)).Elem(),
-			"HTMLer":         reflect.TypeOf((*display.HTMLer)(nil)).Elem(),
-			"Handle":         reflect.TypeOf((*display.Handle)(nil)).Elem(),
-			"JPEGer":         reflect.TypeOf((*display.JPEGer)(nil)).Elem(),
-			"JSONer":         reflect.TypeOf((*display.JSONer)(nil)).Elem(),
-			"JavaScripter":   reflect.TypeOf((*display.JavaScripter)(nil)).Elem(),
-			"Latexer":        reflect.TypeOf((*display.Latexer)(nil)).Elem(),
-			"MIMEMap":        reflect.TypeOf((*display.MIMEMap)(nil)).Elem(),
-			"Markdowner":     reflect.TypeOf((*display.Markdowner)(nil)).Elem(),
-			"PDFer":          reflect.TypeOf((*display.PDFer)(nil)).Elem(),
-			"PNGer":          reflect.TypeOf((*display.PNGer)(nil)).Elem(),
-			"Renderer":       reflect.TypeOf((*display.Renderer)(nil)).Elem(),
-			"SVGer":          reflect.TypeOf((*display.SVGer)(nil)).Elem(),
-			"SimpleRenderer": reflect.TypeOf((*display.SimpleRenderer)(nil)).Elem(),
+			"Bar":            reflect.TypeOf((*kernel_display.Bar)(nil)).Elem(),
+			"Data":           reflect.TypeOf((*kernel_display.Data)(nil)).Elem(),
+			"Frontend":       reflect.TypeOf((*kernel_display.Frontend)(nil)).Elem(),
+			"HTMLer":         reflect.TypeOf((*kernel_display.HTMLer)(nil)).Elem(),
+			"Handle":         reflect.TypeOf((*kernel_display.Handle)(nil)).Elem(),
+			"JPEGer":         reflect.TypeOf((*kernel_display.JPEGer)(nil)).Elem(),
+			"JSONer":         reflect.TypeOf((*kernel_display.JSONer)(nil)).Elem(),
+			"JavaScripter":   reflect.TypeOf((*kernel_display.JavaScripter)(nil)).Elem(),
+			"Latexer":        reflect.TypeOf((*kernel_display.Latexer)(nil)).Elem(),
+			"MIMEMap":        reflect.TypeOf((*kernel_display.MIMEMap)(nil)).Elem(),
+			"Markdowner":     reflect.TypeOf((*kernel_display.Markdowner)(nil)).Elem(),
+			"PDFer":          reflect.TypeOf((*kernel_display.PDFer)(nil)).Elem(),
+			"PNGer":          reflect.TypeOf((*kernel_display.PNGer)(nil)).Elem(),
+			"Renderer":       reflect.TypeOf((*kernel_display.Renderer)(nil)).Elem(),
+			"SVGer":          reflect.TypeOf((*kernel_display.SVGer)(nil)).Elem(),
+			"SimpleRenderer": reflect.TypeOf((*kernel_display.SimpleRenderer)(nil)).Elem(),
 		},
 		Proxies: map[string]reflect.Type{
-			"Frontend":       reflect.TypeOf((*P_display_Frontend)(nil)).Elem(),
-			"HTMLer":         reflect.TypeOf((*P_display_HTMLer)(nil)).Elem(),
-			"JPEGer":         reflect.TypeOf((*P_display_JPEGer)(nil)).Elem(),
-			"JSONer":         reflect.TypeOf((*P_display_JSONer)(nil)).Elem(),
-			"JavaScripter":   reflect.TypeOf((*P_display_JavaScripter)(nil)).Elem(),
-			"Latexer":        reflect.TypeOf((*P_display_Latexer)(nil)).Elem(),
-			"Markdowner":     reflect.TypeOf((*P_display_Markdowner)(nil)).Elem(),
-			"PDFer":          reflect.TypeOf((*P_display_PDFer)(nil)).Elem(),
-			"PNGer":          reflect.TypeOf((*P_display_PNGer)(nil)).Elem(),
-			"Renderer":       reflect.TypeOf((*P_display_Renderer)(nil)).Elem(),
-			"SVGer":          reflect.TypeOf((*P_display_SVGer)(nil)).Elem(),
-			"SimpleRenderer": reflect.TypeOf((*P_display_SimpleRenderer)(nil)).Elem(),
+			"Frontend":       reflect.TypeOf((*P_kernel_display_Frontend)(nil)).Elem(),
+			"HTMLer":         reflect.TypeOf((*P_kernel_display_HTMLer)(nil)).Elem(),
+			"JPEGer":         reflect.TypeOf((*P_kernel_display_JPEGer)(nil)).Elem(),
+			"JSONer":         reflect.TypeOf((*P_kernel_display_JSONer)(nil)).Elem(),
+			"JavaScripter":   reflect.TypeOf((*P_kernel_display_JavaScripter)(nil)).Elem(),
+			"Latexer":        reflect.TypeOf((*P_kernel_display_Latexer)(nil)).Elem(),
+			"Markdowner":     reflect.TypeOf((*P_kernel_display_Markdowner)(nil)).Elem(),
+			"PDFer":          reflect.TypeOf((*P_kernel_display_PDFer)(nil)).Elem(),
+			"PNGer":          reflect.TypeOf((*P_kernel_display_PNGer)(nil)).Elem(),
+			"Renderer":       reflect.TypeOf((*P_kernel_display_Renderer)(nil)).Elem(),
+			"SVGer":          reflect.TypeOf((*P_kernel_display_SVGer)(nil)).Elem(),
+			"SimpleRenderer": reflect.TypeOf((*P_kernel_display_SimpleRenderer)(nil)).Elem(),
 		},
 		Untypeds: map[string]string{
 			"MIMETypeHTML":       "string:text/html",
@@ -95,61 +97,88 @@ func init() {
 			"MIMETypeSVG":        "string:image/svg+xml",
 			"MIMETypeText":       "string:text/plain",
 		},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
-		"github.com/kvnotes/kvnotes/kernel/display.Any":            "func Any(format string, value interface{}) Data\n\nAny is Auto with a format given for strings and bytes.",
-		"github.com/kvnotes/kvnotes/kernel/display.Auto":           "func Auto(value interface{}) Data\n\nAuto shows a value as it wants to be shown, bytes by what they look like, and anything else as text.",
-		"github.com/kvnotes/kvnotes/kernel/display.Bar":            "type Bar struct {\n\tmu\tsync.Mutex\n\ttitle\tstring\n\ttotal\tint64\n\tdone\tint64\n\tstart\ttime.Time\n\tdrawn\ttime.Time\n\thandle\tHandle\n\tshown\tbool\n\tended\tbool\t// all steps were done when it was last set\n}\n\nA Bar shows how far something is, in one line that changes in place.",
-		"github.com/kvnotes/kvnotes/kernel/display.Bar.Add":        "func (b *Bar) Add(n int64)\n\nAdd takes n steps.",
-		"github.com/kvnotes/kvnotes/kernel/display.Bar.Set":        "func (b *Bar) Set(done int64)\n\nSet says how many steps are done.",
-		"github.com/kvnotes/kvnotes/kernel/display.Bar.Show":       "func (b *Bar) Show(title string, done, total int64)\n\nShow says how far another stage is, in the same line.",
-		"github.com/kvnotes/kvnotes/kernel/display.Clear":          "func Clear(wait bool) error\n\nClear empties the output of the cell; with wait it does so when something new comes.",
-		"github.com/kvnotes/kvnotes/kernel/display.Connect":        "func Connect(f Frontend)\n\nConnect says where things are shown from now on; nil means nowhere.",
-		"github.com/kvnotes/kvnotes/kernel/display.Data":           "type Data = struct {\n\tData\t\tMIMEMap\n\tMetadata\tMIMEMap\n\tTransient\tMIMEMap\n}\n\nData is a thing to show: the same content in several formats, and notes for the front end.",
-		"github.com/kvnotes/kvnotes/kernel/display.File":           "func File(format, path string) (Data, error)\n\nFile shows a file's content.",
-		"github.com/kvnotes/kvnotes/kernel/display.Frontend":       "type Frontend interface {\n\tDisplay(d Data) error\n\tUpdate(d Data) error\t// d.Transient holds the display_id of what is to change\n\tClear(wait bool) error\n\tInput(prompt string, password bool) (string, error)\n}\n\nA Frontend is where things are shown; the kernel is one.",
-		"github.com/kvnotes/kvnotes/kernel/display.HTML":           "func HTML(s string) Data\n\nHTML shows hypertext.",
-		"github.com/kvnotes/kvnotes/kernel/display.HTMLer":         "type HTMLer = interface{ HTML() string }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
-		"github.com/kvnotes/kvnotes/kernel/display.Handle":         "type Handle struct{ id string }\n\nA Handle is something shown that can be changed later, in place.",
-		"github.com/kvnotes/kvnotes/kernel/display.Image":          "func Image(i image.Image) Data\n\nImage shows a picture.",
-		"github.com/kvnotes/kvnotes/kernel/display.Input":          "func Input(prompt string) (string, error)\n\nInput asks the reader for a line.",
-		"github.com/kvnotes/kvnotes/kernel/display.JPEG":           "func JPEG(b []byte) Data\n\nJPEG shows a picture.",
-		"github.com/kvnotes/kvnotes/kernel/display.JPEGer":         "type JPEGer = interface{ JPEG() []byte }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
-		"github.com/kvnotes/kvnotes/kernel/display.JSON":           "func JSON(m map[string]interface{}) Data\n\nJSON shows a tree of values.",
-		"github.com/kvnotes/kvnotes/kernel/display.JSONer":         "type JSONer = interface{ JSON() map[string]interface{} }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
-		"github.com/kvnotes/kvnotes/kernel/display.JavaScript":     "func JavaScript(s string) Data\n\nJavaScript runs a script in the page.",
-		"github.com/kvnotes/kvnotes/kernel/display.JavaScripter":   "type JavaScripter = interface{ JavaScript() string }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
-		"github.com/kvnotes/kvnotes/kernel/display.Latex":          "func Latex(s string) Data\n\nLatex shows a formula in the line.",
-		"github.com/kvnotes/kvnotes/kernel/display.Latexer":        "type Latexer = interface{ Latex() string }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
-		"github.com/kvnotes/kvnotes/kernel/display.MIME":           "func MIME(data, metadata MIMEMap) Data\n\nMIME makes a thing to show from formats and notes.",
-		"github.com/kvnotes/kvnotes/kernel/display.MIMEMap":        "type MIMEMap = map[string]interface{}\n\nA MIMEMap holds one thing in several formats, by format name.",
-		"github.com/kvnotes/kvnotes/kernel/display.MakeData":       "func MakeData(format string, content interface{}) Data\n\nMakeData makes a thing to show in one format.",
-		"github.com/kvnotes/kvnotes/kernel/display.MakeData3":      "func MakeData3(format, text string, content interface{}) Data\n\nMakeData3 is MakeData with a text for places that show nothing else.",
-		"github.com/kvnotes/kvnotes/kernel/display.Markdown":       "func Markdown(s string) Data\n\nMarkdown shows formatted text.",
-		"github.com/kvnotes/kvnotes/kernel/display.Markdowner":     "type Markdowner = interface{ Markdown() string }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
-		"github.com/kvnotes/kvnotes/kernel/display.Math":           "func Math(s string) Data\n\nMath shows a formula on a line of its own.",
-		"github.com/kvnotes/kvnotes/kernel/display.NewBar":         "func NewBar(title string, n int64) *Bar\n\nNewBar starts a bar with a title.",
-		"github.com/kvnotes/kvnotes/kernel/display.PDF":            "func PDF(b []byte) Data\n\nPDF shows a document.",
-		"github.com/kvnotes/kvnotes/kernel/display.PDFer":          "type PDFer = interface{ PDF() []byte }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
-		"github.com/kvnotes/kvnotes/kernel/display.PNG":            "func PNG(b []byte) Data\n\nPNG shows a picture.",
-		"github.com/kvnotes/kvnotes/kernel/display.PNGer":          "type PNGer = interface{ PNG() []byte }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
-		"github.com/kvnotes/kvnotes/kernel/display.Password":       "func Password(prompt string) (string, error)\n\nPassword asks the reader for a line without showing it.",
-		"github.com/kvnotes/kvnotes/kernel/display.Progress":       "func Progress(n int64) *Bar\n\nProgress starts a bar of n steps; 0 means that the number is not known.",
-		"github.com/kvnotes/kvnotes/kernel/display.Render":         "func Render(value interface{}) (d Data, ok bool)\n\nRender collects what a value's methods say; ok is false when it has none of them. A value that gives a whole set of\nformats (Render, SimpleRender) is shown by these alone.",
-		"github.com/kvnotes/kvnotes/kernel/display.Renderer":       "type Renderer = interface{ Render() Data }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
-		"github.com/kvnotes/kvnotes/kernel/display.SVG":            "func SVG(s string) Data\n\nSVG shows a drawing.",
-		"github.com/kvnotes/kvnotes/kernel/display.SVGer":          "type SVGer = interface{ SVG() string }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
-		"github.com/kvnotes/kvnotes/kernel/display.Show":           "func Show(value interface{}) error\n\nShow shows a value below the cell, now.",
-		"github.com/kvnotes/kvnotes/kernel/display.ShowHandle":     "func ShowHandle(value interface{}) (Handle, error)\n\nShowHandle is Show, and returns a handle to change what was shown.",
-		"github.com/kvnotes/kvnotes/kernel/display.SimpleRenderer": "type SimpleRenderer = interface{ SimpleRender() MIMEMap }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
-		"github.com/kvnotes/kvnotes/kernel/display.Text":           "func Text(value interface{}) string\n\nText is a value as text: errors by their message, long texts cut.",
-		"github.com/kvnotes/kvnotes/kernel/display.Update":         "func Update(h Handle, value interface{}) error\n\nUpdate changes what a handle shows.",
+		"github.com/kvnotes/kvnotes/kernel/display":                             "package display\n\nPackage display is what notebook cells call to show things. Its names and conventions are those of the\ngophernotes kernel, so that notebooks and libraries made for it work unchanged: a value is shown by what its\nmethods return (HTML, SVG, PNG, Markdown, ... or SimpleRender), and functions such as HTML make values to show.",
+		"github.com/kvnotes/kvnotes/kernel/display.Any":                         "func Any(format string, value interface{}) Data\n\nAny is Auto with a format given for strings and bytes.",
+		"github.com/kvnotes/kvnotes/kernel/display.Auto":                        "func Auto(value interface{}) Data\n\nAuto shows a value as it wants to be shown, bytes by what they look like, and anything else as text.",
+		"github.com/kvnotes/kvnotes/kernel/display.Bar":                         "type Bar struct {\n\tmu\tsync.Mutex\n\ttitle\tstring\n\ttotal\tint64\n\tdone\tint64\n\tstart\ttime.Time\n\tdrawn\ttime.Time\n\thandle\tHandle\n\tshown\tbool\n\tended\tbool\t// all steps were done when it was last set\n}\n\nA Bar shows how far something is, in one line that changes in place.",
+		"github.com/kvnotes/kvnotes/kernel/display.Bar.Add":                     "func (b *Bar) Add(n int64)\n\nAdd takes n steps.",
+		"github.com/kvnotes/kvnotes/kernel/display.Bar.Set":                     "func (b *Bar) Set(done int64)\n\nSet says how many steps are done.",
+		"github.com/kvnotes/kvnotes/kernel/display.Bar.Show":                    "func (b *Bar) Show(title string, done, total int64)\n\nShow says how far another stage is, in the same line.",
+		"github.com/kvnotes/kvnotes/kernel/display.Clear":                       "func Clear(wait bool) error\n\nClear empties the output of the cell; with wait it does so when something new comes.",
+		"github.com/kvnotes/kvnotes/kernel/display.Connect":                     "func Connect(f Frontend)\n\nConnect says where things are shown from now on; nil means nowhere.",
+		"github.com/kvnotes/kvnotes/kernel/display.Data":                        "type Data = struct {\n\tData\t\tMIMEMap\n\tMetadata\tMIMEMap\n\tTransient\tMIMEMap\n}\n\nData is a thing to show: the same content in several formats, and notes for the front end.",
+		"github.com/kvnotes/kvnotes/kernel/display.File":                        "func File(format, path string) (Data, error)\n\nFile shows a file's content.",
+		"github.com/kvnotes/kvnotes/kernel/display.Frontend":                    "type Frontend interface {\n\tDisplay(d Data) error\n\tUpdate(d Data) error\t// d.Transient holds the display_id of what is to change\n\tClear(wait bool) error\n\tInput(prompt string, password bool) (string, error)\n}\n\nA Frontend is where things are shown; the kernel is one.",
+		"github.com/kvnotes/kvnotes/kernel/display.Frontend.Clear":              "func Clear(wait bool) error",
+		"github.com/kvnotes/kvnotes/kernel/display.Frontend.Display":            "func Display(d Data) error",
+		"github.com/kvnotes/kvnotes/kernel/display.Frontend.Input":              "func Input(prompt string, password bool) (string, error)",
+		"github.com/kvnotes/kvnotes/kernel/display.Frontend.Update":             "func Update(d Data) error\n\nd.Transient holds the display_id of what is to change",
+		"github.com/kvnotes/kvnotes/kernel/display.HTML":                        "func HTML(s string) Data\n\nHTML shows hypertext.",
+		"github.com/kvnotes/kvnotes/kernel/display.HTMLer":                      "type HTMLer = interface{ HTML() string }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
+		"github.com/kvnotes/kvnotes/kernel/display.HTMLer.HTML":                 "func HTML() string",
+		"github.com/kvnotes/kvnotes/kernel/display.Handle":                      "type Handle struct{ id string }\n\nA Handle is something shown that can be changed later, in place.",
+		"github.com/kvnotes/kvnotes/kernel/display.Image":                       "func Image(i image.Image) Data\n\nImage shows a picture.",
+		"github.com/kvnotes/kvnotes/kernel/display.Input":                       "func Input(prompt string) (string, error)\n\nInput asks the reader for a line.",
+		"github.com/kvnotes/kvnotes/kernel/display.JPEG":                        "func JPEG(b []byte) Data\n\nJPEG shows a picture.",
+		"github.com/kvnotes/kvnotes/kernel/display.JPEGer":                      "type JPEGer = interface{ JPEG() []byte }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
+		"github.com/kvnotes/kvnotes/kernel/display.JPEGer.JPEG":                 "func JPEG() []byte",
+		"github.com/kvnotes/kvnotes/kernel/display.JSON":                        "func JSON(m map[string]interface{}) Data\n\nJSON shows a tree of values.",
+		"github.com/kvnotes/kvnotes/kernel/display.JSONer":                      "type JSONer = interface{ JSON() map[string]interface{} }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
+		"github.com/kvnotes/kvnotes/kernel/display.JSONer.JSON":                 "func JSON() map[string]interface{}",
+		"github.com/kvnotes/kvnotes/kernel/display.JavaScript":                  "func JavaScript(s string) Data\n\nJavaScript runs a script in the page.",
+		"github.com/kvnotes/kvnotes/kernel/display.JavaScripter":                "type JavaScripter = interface{ JavaScript() string }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
+		"github.com/kvnotes/kvnotes/kernel/display.JavaScripter.JavaScript":     "func JavaScript() string",
+		"github.com/kvnotes/kvnotes/kernel/display.Latex":                       "func Latex(s string) Data\n\nLatex shows a formula in the line.",
+		"github.com/kvnotes/kvnotes/kernel/display.Latexer":                     "type Latexer = interface{ Latex() string }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
+		"github.com/kvnotes/kvnotes/kernel/display.Latexer.Latex":               "func Latex() string",
+		"github.com/kvnotes/kvnotes/kernel/display.MIME":                        "func MIME(data, metadata MIMEMap) Data\n\nMIME makes a thing to show from formats and notes.",
+		"github.com/kvnotes/kvnotes/kernel/display.MIMEMap":                     "type MIMEMap = map[string]interface{}\n\nA MIMEMap holds one thing in several formats, by format name.",
+		"github.com/kvnotes/kvnotes/kernel/display.MIMETypeHTML":                "const MIMETypeHTML = \"text/html\"\n\nNames of formats.",
+		"github.com/kvnotes/kvnotes/kernel/display.MIMETypeJPEG":                "const MIMETypeJPEG = \"image/jpeg\"\n\nNames of formats.",
+		"github.com/kvnotes/kvnotes/kernel/display.MIMETypeJSON":                "const MIMETypeJSON = \"application/json\"\n\nNames of formats.",
+		"github.com/kvnotes/kvnotes/kernel/display.MIMETypeJavaScript":          "const MIMETypeJavaScript = \"application/javascript\"\n\nNames of formats.",
+		"github.com/kvnotes/kvnotes/kernel/display.MIMETypeLatex":               "const MIMETypeLatex = \"text/latex\"\n\nNames of formats.",
+		"github.com/kvnotes/kvnotes/kernel/display.MIMETypeMarkdown":            "const MIMETypeMarkdown = \"text/markdown\"\n\nNames of formats.",
+		"github.com/kvnotes/kvnotes/kernel/display.MIMETypePDF":                 "const MIMETypePDF = \"application/pdf\"\n\nNames of formats.",
+		"github.com/kvnotes/kvnotes/kernel/display.MIMETypePNG":                 "const MIMETypePNG = \"image/png\"\n\nNames of formats.",
+		"github.com/kvnotes/kvnotes/kernel/display.MIMETypeSVG":                 "const MIMETypeSVG = \"image/svg+xml\"\n\nNames of formats.",
+		"github.com/kvnotes/kvnotes/kernel/display.MIMETypeText":                "const MIMETypeText = \"text/plain\"\n\nNames of formats.",
+		"github.com/kvnotes/kvnotes/kernel/display.MakeData":                    "func MakeData(format string, content interface{}) Data\n\nMakeData makes a thing to show in one format.",
+		"github.com/kvnotes/kvnotes/kernel/display.MakeData3":                   "func MakeData3(format, text string, content interface{}) Data\n\nMakeData3 is MakeData with a text for places that show nothing else.",
+		"github.com/kvnotes/kvnotes/kernel/display.Markdown":                    "func Markdown(s string) Data\n\nMarkdown shows formatted text.",
+		"github.com/kvnotes/kvnotes/kernel/display.Markdowner":                  "type Markdowner = interface{ Markdown() string }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
+		"github.com/kvnotes/kvnotes/kernel/display.Markdowner.Markdown":         "func Markdown() string",
+		"github.com/kvnotes/kvnotes/kernel/display.Math":                        "func Math(s string) Data\n\nMath shows a formula on a line of its own.",
+		"github.com/kvnotes/kvnotes/kernel/display.NewBar":                      "func NewBar(title string, n int64) *Bar\n\nNewBar starts a bar with a title.",
+		"github.com/kvnotes/kvnotes/kernel/display.PDF":                         "func PDF(b []byte) Data\n\nPDF shows a document.",
+		"github.com/kvnotes/kvnotes/kernel/display.PDFer":                       "type PDFer = interface{ PDF() []byte }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
+		"github.com/kvnotes/kvnotes/kernel/display.PDFer.PDF":                   "func PDF() []byte",
+		"github.com/kvnotes/kvnotes/kernel/display.PNG":                         "func PNG(b []byte) Data\n\nPNG shows a picture.",
+		"github.com/kvnotes/kvnotes/kernel/display.PNGer":                       "type PNGer = interface{ PNG() []byte }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
+		"github.com/kvnotes/kvnotes/kernel/display.PNGer.PNG":                   "func PNG() []byte",
+		"github.com/kvnotes/kvnotes/kernel/display.Password":                    "func Password(prompt string) (string, error)\n\nPassword asks the reader for a line without showing it.",
+		"github.com/kvnotes/kvnotes/kernel/display.Progress":                    "func Progress(n int64) *Bar\n\nProgress starts a bar of n steps; 0 means that the number is not known.",
+		"github.com/kvnotes/kvnotes/kernel/display.Render":                      "func Render(value interface{}) (d Data, ok bool)\n\nRender collects what a value's methods say; ok is false when it has none of them. A value that gives a whole set of\nformats (Render, SimpleRender) is shown by these alone.",
+		"github.com/kvnotes/kvnotes/kernel/display.Renderer":                    "type Renderer = interface{ Render() Data }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
+		"github.com/kvnotes/kvnotes/kernel/display.Renderer.Render":             "func Render() Data",
+		"github.com/kvnotes/kvnotes/kernel/display.SVG":                         "func SVG(s string) Data\n\nSVG shows a drawing.",
+		"github.com/kvnotes/kvnotes/kernel/display.SVGer":                       "type SVGer = interface{ SVG() string }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
+		"github.com/kvnotes/kvnotes/kernel/display.SVGer.SVG":                   "func SVG() string",
+		"github.com/kvnotes/kvnotes/kernel/display.Show":                        "func Show(value interface{}) error\n\nShow shows a value below the cell, now.",
+		"github.com/kvnotes/kvnotes/kernel/display.ShowHandle":                  "func ShowHandle(value interface{}) (Handle, error)\n\nShowHandle is Show, and returns a handle to change what was shown.",
+		"github.com/kvnotes/kvnotes/kernel/display.SimpleRenderer":              "type SimpleRenderer = interface{ SimpleRender() MIMEMap }\n\nThe interfaces by which values say how they are shown. They are aliases: a library need not import this package.",
+		"github.com/kvnotes/kvnotes/kernel/display.SimpleRenderer.SimpleRender": "func SimpleRender() MIMEMap",
+		"github.com/kvnotes/kvnotes/kernel/display.Size":                        "func Size(bytes int64) string\n\nSize is a number of bytes for people: 1.5 MB.",
+		"github.com/kvnotes/kvnotes/kernel/display.Text":                        "func Text(value interface{}) string\n\nText is a value as text: structs with the names of their fields, long lists and texts cut with a note.",
+		"github.com/kvnotes/kvnotes/kernel/display.Update":                      "func Update(h Handle, value interface{}) error\n\nUpdate changes what a handle shows.",
+		"github.com/kvnotes/kvnotes/kernel/display.Value":                       "func Value(value interface{}) Data\n\nValue shows a value that has no methods to show itself: slices of structs and matrices as tables, long lists by\ntheir begin, structs with the names of their fields, errors by their message.",
 	})
 }
 
-// P_display_Frontend lets a type of a cell be a display.Frontend.
-type P_display_Frontend struct {
+// P_kernel_display_Frontend lets a type of a cell be a kernel_display.Frontend.
+type P_kernel_display_Frontend struct {
 	Object   interface{}
 	Clear_   func(_ interface{}, a0 bool) error
 	Display_ func(_ interface{}, a0 struct {
@@ -166,12 +195,12 @@ type P_display_Frontend struct {
 }
 
 // Clear calls the method of the cell's type.
-func (p *P_display_Frontend) Clear(a0 bool) error {
+func (p *P_kernel_display_Frontend) Clear(a0 bool) error {
 	return p.Clear_(p.Object, a0)
 }
 
 // Display calls the method of the cell's type.
-func (p *P_display_Frontend) Display(a0 struct {
+func (p *P_kernel_display_Frontend) Display(a0 struct {
 	Data      map[string]interface{}
 	Metadata  map[string]interface{}
 	Transient map[string]interface{}
@@ -180,12 +209,12 @@ func (p *P_display_Frontend) Display(a0 struct {
 }
 
 // Input calls the method of the cell's type.
-func (p *P_display_Frontend) Input(a0 string, a1 bool) (string, error) {
+func (p *P_kernel_display_Frontend) Input(a0 string, a1 bool) (string, error) {
 	return p.Input_(p.Object, a0, a1)
 }
 
 // Update calls the method of the cell's type.
-func (p *P_display_Frontend) Update(a0 struct {
+func (p *P_kernel_display_Frontend) Update(a0 struct {
 	Data      map[string]interface{}
 	Metadata  map[string]interface{}
 	Transient map[string]interface{}
@@ -193,96 +222,96 @@ func (p *P_display_Frontend) Update(a0 struct {
 	return p.Update_(p.Object, a0)
 }
 
-// P_display_HTMLer lets a type of a cell be a display.HTMLer.
-type P_display_HTMLer struct {
+// P_kernel_display_HTMLer lets a type of a cell be a kernel_display.HTMLer.
+type P_kernel_display_HTMLer struct {
 	Object interface{}
 	HTML_  func(_ interface{}) string
 }
 
 // HTML calls the method of the cell's type.
-func (p *P_display_HTMLer) HTML() string {
+func (p *P_kernel_display_HTMLer) HTML() string {
 	return p.HTML_(p.Object)
 }
 
-// P_display_JPEGer lets a type of a cell be a display.JPEGer.
-type P_display_JPEGer struct {
+// P_kernel_display_JPEGer lets a type of a cell be a kernel_display.JPEGer.
+type P_kernel_display_JPEGer struct {
 	Object interface{}
 	JPEG_  func(_ interface{}) []byte
 }
 
 // JPEG calls the method of the cell's type.
-func (p *P_display_JPEGer) JPEG() []byte {
+func (p *P_kernel_display_JPEGer) JPEG() []byte {
 	return p.JPEG_(p.Object)
 }
 
-// P_display_JSONer lets a type of a cell be a display.JSONer.
-type P_display_JSONer struct {
+// P_kernel_display_JSONer lets a type of a cell be a kernel_display.JSONer.
+type P_kernel_display_JSONer struct {
 	Object interface{}
 	JSON_  func(_ interface{}) map[string]interface{}
 }
 
 // JSON calls the method of the cell's type.
-func (p *P_display_JSONer) JSON() map[string]interface{} {
+func (p *P_kernel_display_JSONer) JSON() map[string]interface{} {
 	return p.JSON_(p.Object)
 }
 
-// P_display_JavaScripter lets a type of a cell be a display.JavaScripter.
-type P_display_JavaScripter struct {
+// P_kernel_display_JavaScripter lets a type of a cell be a kernel_display.JavaScripter.
+type P_kernel_display_JavaScripter struct {
 	Object      interface{}
 	JavaScript_ func(_ interface{}) string
 }
 
 // JavaScript calls the method of the cell's type.
-func (p *P_display_JavaScripter) JavaScript() string {
+func (p *P_kernel_display_JavaScripter) JavaScript() string {
 	return p.JavaScript_(p.Object)
 }
 
-// P_display_Latexer lets a type of a cell be a display.Latexer.
-type P_display_Latexer struct {
+// P_kernel_display_Latexer lets a type of a cell be a kernel_display.Latexer.
+type P_kernel_display_Latexer struct {
 	Object interface{}
 	Latex_ func(_ interface{}) string
 }
 
 // Latex calls the method of the cell's type.
-func (p *P_display_Latexer) Latex() string {
+func (p *P_kernel_display_Latexer) Latex() string {
 	return p.Latex_(p.Object)
 }
 
-// P_display_Markdowner lets a type of a cell be a display.Markdowner.
-type P_display_Markdowner struct {
+// P_kernel_display_Markdowner lets a type of a cell be a kernel_display.Markdowner.
+type P_kernel_display_Markdowner struct {
 	Object    interface{}
 	Markdown_ func(_ interface{}) string
 }
 
 // Markdown calls the method of the cell's type.
-func (p *P_display_Markdowner) Markdown() string {
+func (p *P_kernel_display_Markdowner) Markdown() string {
 	return p.Markdown_(p.Object)
 }
 
-// P_display_PDFer lets a type of a cell be a display.PDFer.
-type P_display_PDFer struct {
+// P_kernel_display_PDFer lets a type of a cell be a kernel_display.PDFer.
+type P_kernel_display_PDFer struct {
 	Object interface{}
 	PDF_   func(_ interface{}) []byte
 }
 
 // PDF calls the method of the cell's type.
-func (p *P_display_PDFer) PDF() []byte {
+func (p *P_kernel_display_PDFer) PDF() []byte {
 	return p.PDF_(p.Object)
 }
 
-// P_display_PNGer lets a type of a cell be a display.PNGer.
-type P_display_PNGer struct {
+// P_kernel_display_PNGer lets a type of a cell be a kernel_display.PNGer.
+type P_kernel_display_PNGer struct {
 	Object interface{}
 	PNG_   func(_ interface{}) []byte
 }
 
 // PNG calls the method of the cell's type.
-func (p *P_display_PNGer) PNG() []byte {
+func (p *P_kernel_display_PNGer) PNG() []byte {
 	return p.PNG_(p.Object)
 }
 
-// P_display_Renderer lets a type of a cell be a display.Renderer.
-type P_display_Renderer struct {
+// P_kernel_display_Renderer lets a type of a cell be a kernel_display.Renderer.
+type P_kernel_display_Renderer struct {
 	Object  interface{}
 	Render_ func(_ interface{}) struct {
 		Data      map[string]interface{}
@@ -292,7 +321,7 @@ type P_display_Renderer struct {
 }
 
 // Render calls the method of the cell's type.
-func (p *P_display_Renderer) Render() struct {
+func (p *P_kernel_display_Renderer) Render() struct {
 	Data      map[string]interface{}
 	Metadata  map[string]interface{}
 	Transient map[string]interface{}
@@ -300,24 +329,24 @@ func (p *P_display_Renderer) Render() struct {
 	return p.Render_(p.Object)
 }
 
-// P_display_SVGer lets a type of a cell be a display.SVGer.
-type P_display_SVGer struct {
+// P_kernel_display_SVGer lets a type of a cell be a kernel_display.SVGer.
+type P_kernel_display_SVGer struct {
 	Object interface{}
 	SVG_   func(_ interface{}) string
 }
 
 // SVG calls the method of the cell's type.
-func (p *P_display_SVGer) SVG() string {
+func (p *P_kernel_display_SVGer) SVG() string {
 	return p.SVG_(p.Object)
 }
 
-// P_display_SimpleRenderer lets a type of a cell be a display.SimpleRenderer.
-type P_display_SimpleRenderer struct {
+// P_kernel_display_SimpleRenderer lets a type of a cell be a kernel_display.SimpleRenderer.
+type P_kernel_display_SimpleRenderer struct {
 	Object        interface{}
 	SimpleRender_ func(_ interface{}) map[string]interface{}
 }
 
 // SimpleRender calls the method of the cell's type.
-func (p *P_display_SimpleRenderer) SimpleRender() map[string]interface{} {
+func (p *P_kernel_display_SimpleRenderer) SimpleRender() map[string]interface{} {
 	return p.SimpleRender_(p.Object)
 }

@@ -5,12 +5,12 @@ package bind
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
 	kvpress "github.com/kvnotes/kvnotes/kvpress"
-	tensor "github.com/kvnotes/kvnotes/kvpress/tensor"
+	kvpress_tensor "github.com/kvnotes/kvnotes/kvpress/tensor"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/kvpress"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/kvpress", imports.Package{
 		Name: "kvpress",
 		Binds: map[string]reflect.Value{
 			"Ada":             reflect.ValueOf(kvpress.Ada),
@@ -97,10 +97,9 @@ func init() {
 			"Scorer": reflect.TypeOf((*P_kvpress_Scorer)(nil)).Elem(),
 			"Source": reflect.TypeOf((*P_kvpress_Source)(nil)).Elem(),
 		},
-		Untypeds: map[string]string{},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
+		"github.com/kvnotes/kvnotes/kvpress":                              "package kvpress\n\nPackage kvpress holds the idea of KV-cache compression: a Press looks at the key-value pairs of one layer and\nsays which of them stay. It knows no model and no device: a press reads numbers through a Layer and returns a\nPlan, which is plain data. Every method (\"press\") is one file of this package.\n\nIndex order is always layer, head, position, channel. A ratio is the fraction of pairs that is REMOVED.",
 		"github.com/kvnotes/kvnotes/kvpress.Ada":                          "func Ada(s Scorer, b Budget, floor float64) Press\n\nAda makes a head-wise press of a scorer. Floor is the share of the equal budget that every head keeps for sure,\nfrom 0 to 1 (the paper: 0.2).",
 		"github.com/kvnotes/kvnotes/kvpress.AdaKV":                        "type AdaKV struct {\n\tScorer\tScorer\n\tBudget\tBudget\n\tFloor\tfloat64\t// share of the equal budget that every head keeps for sure; 0 means 0.2, negative means none\n}\n\nAdaKV lets the KV heads of a layer share one budget: heads that concentrate keep fewer pairs, heads that look\neverywhere keep more, and none falls below a floor. Really ragged: the memory of what goes is freed.\nFeng et al., arXiv 2407.11550.",
 		"github.com/kvnotes/kvnotes/kvpress.AdaKV.Name":                   "func (p AdaKV) Name() string\n\nName spells the press, such as \"adakv(snapkv):0.5\".",
@@ -156,6 +155,8 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress.EntropyChunkKV":               "type EntropyChunkKV struct {\n\tScorer\tScorer\n\tBudget\tBudget\n\tLength\tint\t// tokens of a chunk; 0 means 10\n\tLow\tint\t// tokens kept of a chunk of low entropy; 0 means 4, at most Length\n\tCompat\tbool\t// as the Python original: pairs that must stay may lose to a better chunk\n}\n\nEntropyChunkKV keeps chunks of text as ChunkKV does, but of a good chunk whose score sits in a few tokens only\nthese, and spends the rest on the best tokens elsewhere. Based on Liu et al., arXiv 2502.00299.",
 		"github.com/kvnotes/kvnotes/kvpress.EntropyChunkKV.Name":          "func (p EntropyChunkKV) Name() string\n\nName spells the press, such as \"entropy_chunkkv(snapkv):0.5\".",
 		"github.com/kvnotes/kvnotes/kvpress.EntropyChunkKV.Plan":          "func (p EntropyChunkKV) Plan(l *Layer) (Plan, error)\n\nPlan keeps exactly the tokens that the budget allows, the same ones in every head.",
+		"github.com/kvnotes/kvnotes/kvpress.ErrBadParameter":              "var ErrBadParameter\n\nErrBadParameter reports a parameter that a press cannot work with.",
+		"github.com/kvnotes/kvnotes/kvpress.ErrNotRecorded":               "var ErrNotRecorded\n\nErrNotRecorded reports that a press asked for a number that the prefill did not keep. The error around it names\nthe record option that keeps it.",
 		"github.com/kvnotes/kvnotes/kvpress.ExpectedAttention":            "type ExpectedAttention struct {\n\tFuture\t\tint\t// next positions over which rotations are averaged; 0 means 512\n\tSinks\t\tint\t// first pairs that stay; 0 means 4, negative means none\n\tEpsilon\t\tfloat64\t// added to the expected attention before values weigh it\n\tNoCovariance\tbool\t// use the mean of the queries alone\n\tNoValueNorm\tbool\t// do not weigh by the norms of the values\n}\n\nExpectedAttention keeps what future queries are expected to look at: queries before RoPE are close to a Gaussian,\nso the mean attention that the next positions will pay to a key has a closed form, and is weighted by the norm of\nthe value. Devoto et al., arXiv 2510.00636.",
 		"github.com/kvnotes/kvnotes/kvpress.ExpectedAttention.Name":       "func (s ExpectedAttention) Name() string\n\nName spells the scorer, such as \"expected_attention(epsilon=0.01)\".",
 		"github.com/kvnotes/kvnotes/kvpress.ExpectedAttention.Score":      "func (s ExpectedAttention) Score(l *Layer) (Scores, error)\n\nScore is the expected attention of each pair, (KVHeads, Len); the sinks are forced.",
@@ -271,6 +272,8 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress.Plan.Kept":                    "func (p Plan) Kept() int\n\nKept is the number of pairs that stay, over all heads.",
 		"github.com/kvnotes/kvnotes/kvpress.Plan.String":                  "func (p Plan) String() string\n\nString says how many pairs each head keeps.",
 		"github.com/kvnotes/kvnotes/kvpress.Press":                        "type Press interface {\n\t// Name is the one spelling of the press in commands, menus, files and charts, such as \"adakv(snapkv):0.5\".\n\tName() string\n\t// Plan is called once per layer, possibly from several goroutines.\n\tPlan(l *Layer) (Plan, error)\n}\n\nA Press decides which key-value pairs of one layer stay in the cache. It reads the layer and returns a plan; it\nchanges nothing. Any type with these two methods is a press, also one defined in a notebook cell.",
+		"github.com/kvnotes/kvnotes/kvpress.Press.Name":                   "func Name() string\n\nName is the one spelling of the press in commands, menus, files and charts, such as \"adakv(snapkv):0.5\".",
+		"github.com/kvnotes/kvnotes/kvpress.Press.Plan":                   "func Plan(l *Layer) (Plan, error)\n\nPlan is called once per layer, possibly from several goroutines.",
 		"github.com/kvnotes/kvnotes/kvpress.PyramidKV":                    "type PyramidKV struct {\n\tBudget\tBudget\t// of a layer in the mean\n\tWindow\tint\t// queries that vote, and last pairs that stay; 0 means 64\n\tKernel\tint\t// pairs over which votes are averaged, an odd number; 0 means 5\n\tBeta\tfloat64\t// how steep: the last layer gets about 1/Beta of the mean outside its window; 0 means 20, at least 1\n}\n\nPyramidKV gives lower layers more pairs than upper ones, along a straight line, and ranks pairs as SnapKV does.\nCai et al., arXiv 2406.02069.",
 		"github.com/kvnotes/kvnotes/kvpress.PyramidKV.Name":               "func (p PyramidKV) Name() string\n\nName spells the press, such as \"pyramidkv(beta=2):0.5\".",
 		"github.com/kvnotes/kvnotes/kvpress.PyramidKV.Plan":               "func (p PyramidKV) Plan(l *Layer) (Plan, error)\n\nPlan keeps the best pairs of each head, as many as the layer's step of the pyramid allows.",
@@ -286,6 +289,8 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress.Rerotate.Name":                "func (p Rerotate) Name() string\n\nName spells the press, such as \"rerotate(knorm:0.5)\".",
 		"github.com/kvnotes/kvnotes/kvpress.Rerotate.Plan":                "func (p Rerotate) Plan(l *Layer) (Plan, error)\n\nPlan is the inner plan with Rerotate set.",
 		"github.com/kvnotes/kvnotes/kvpress.Scorer":                       "type Scorer interface {\n\tName() string\n\tScore(l *Layer) (Scores, error)\n}\n\nA Scorer ranks the pairs of one layer. How many survive is not its business: a budget rule (TopK, Ada, Global)\nmakes a Press of it.",
+		"github.com/kvnotes/kvnotes/kvpress.Scorer.Name":                  "func Name() string",
+		"github.com/kvnotes/kvnotes/kvpress.Scorer.Score":                 "func Score(l *Layer) (Scores, error)",
 		"github.com/kvnotes/kvnotes/kvpress.Scores":                       "type Scores struct {\n\t// Values holds a number for every pair, (KVHeads, Len); higher stays longer. In a ragged layer row h counts up to\n\t// Lens[h]. At forced places it holds what the Python original puts there, so that wrappers can average it.\n\tValues\ttensor.Mat\n\t// Force lists the token positions that every head keeps first, whatever the numbers say: sinks, windows, last\n\t// tokens. After a prefill, position i is place i of every head. A head that lost such a pair earlier goes without.\n\tForce\t[]int\n}\n\nScores are what a Scorer thinks of one layer.",
 		"github.com/kvnotes/kvnotes/kvpress.SimLayerKV":                   "type SimLayerKV struct {\n\tThreshold\tfloat64\t// a layer with more attention than this on first and recent pairs is lazy; 0 means 1: none is\n\tLast\t\tint\t// last queries that count; 0 means 1\n\tRecent\t\tint\t// recent pairs that stay; 0 means 1024\n\tInitial\t\tint\t// first pairs that stay; 0 means 4, negative means none\n\tCompat\t\tbool\t// as the Python original: Last fewer recent pairs stay\n}\n\nSimLayerKV finds lazy layers, whose last queries look at the first and the recent pairs only, and keeps just these\nthere; other layers stay whole. Zhang et al., arXiv 2410.13846.",
 		"github.com/kvnotes/kvnotes/kvpress.SimLayerKV.Name":              "func (p SimLayerKV) Name() string\n\nName spells the press, such as \"simlayerkv(threshold=0.9)\".",
@@ -294,6 +299,23 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress.SnapKV.Name":                  "func (s SnapKV) Name() string\n\nName spells the scorer, such as \"snapkv(window=16)\".",
 		"github.com/kvnotes/kvnotes/kvpress.SnapKV.Score":                 "func (s SnapKV) Score(l *Layer) (Scores, error)\n\nScore is the smoothed attention of the window on everything before it, (KVHeads, Len); the window is forced.",
 		"github.com/kvnotes/kvnotes/kvpress.Source":                       "type Source interface {\n\tKeys(head int) (tensor.Mat, error)\t\t\t\t\t// (Lens[head], Dim) after RoPE\n\tValues(head int) (tensor.Mat, error)\t\t\t\t\t// (Lens[head], Dim)\n\tPositions(head int) ([]int, error)\t\t\t\t\t// token position of each pair, ascending\n\tHidden() (tensor.Mat, error)\t\t\t\t\t\t// (Tokens, Width) input of the attention block, after its norm\n\tQueries(head, last int) (tensor.Mat, error)\t\t\t\t// (last, Dim) of a query head, before RoPE\n\tKeyNorms() (tensor.Mat, error)\t\t\t\t\t\t// (KVHeads, Len) L2 norms\n\tValueNorms() (tensor.Mat, error)\t\t\t\t\t// (KVHeads, Len) L2 norms\n\tOutputNorms(p int) (tensor.Mat, error)\t\t\t\t\t// (Heads, Len) p-norms of W_o v, p is 1 or 2\n\tAttention(last int, rowWeights []float32) (tensor.Mat, error)\t\t// (Heads, Len) weighted sum of the last queries' attention\n\tAttentionMax(last int, rowWeights []float32) (tensor.Mat, error)\t// (Heads, Len) largest weighted attention of the last queries\n\tAttentionSums() (tensor.Mat, error)\t\t\t\t\t// (Heads, Len) attention every pair got from all queries\n\tQueryMoments(skip int) (mean tensor.Mat, cov []tensor.Mat, err error)\t// (Heads, Dim) and Heads times (Dim, Dim)\n\tQueriesAfterRope(head, last int) (tensor.Mat, error)\t\t\t// (last, Dim) of a query head, rotated to their positions\n\tQueriesOf(head int, states tensor.Mat) (tensor.Mat, error)\t\t// queries before RoPE of any hidden states (n, Width)\n\tKeysBeforeRope(head int) (tensor.Mat, error)\t\t\t\t// (Tokens, Dim)\n\tRotation(length int) (tensor.Rope, error)\t\t\t\t// the rotary embedding for a sequence of that length\n\tScaling() float32\t\t\t\t\t\t\t// factor on q·k, usually 1/sqrt(Dim)\n}\n\nA Source holds the numbers of one layer. A backend has one for its cache; Host is the one in Go memory. A number\nthat the prefill did not keep is an error that wraps ErrNotRecorded.",
+		"github.com/kvnotes/kvnotes/kvpress.Source.Attention":             "func Attention(last int, rowWeights []float32) (tensor.Mat, error)\n\n(Heads, Len) weighted sum of the last queries' attention",
+		"github.com/kvnotes/kvnotes/kvpress.Source.AttentionMax":          "func AttentionMax(last int, rowWeights []float32) (tensor.Mat, error)\n\n(Heads, Len) largest weighted attention of the last queries",
+		"github.com/kvnotes/kvnotes/kvpress.Source.AttentionSums":         "func AttentionSums() (tensor.Mat, error)\n\n(Heads, Len) attention every pair got from all queries",
+		"github.com/kvnotes/kvnotes/kvpress.Source.Hidden":                "func Hidden() (tensor.Mat, error)\n\n(Tokens, Width) input of the attention block, after its norm",
+		"github.com/kvnotes/kvnotes/kvpress.Source.KeyNorms":              "func KeyNorms() (tensor.Mat, error)\n\n(KVHeads, Len) L2 norms",
+		"github.com/kvnotes/kvnotes/kvpress.Source.Keys":                  "func Keys(head int) (tensor.Mat, error)\n\n(Lens[head], Dim) after RoPE",
+		"github.com/kvnotes/kvnotes/kvpress.Source.KeysBeforeRope":        "func KeysBeforeRope(head int) (tensor.Mat, error)\n\n(Tokens, Dim)",
+		"github.com/kvnotes/kvnotes/kvpress.Source.OutputNorms":           "func OutputNorms(p int) (tensor.Mat, error)\n\n(Heads, Len) p-norms of W_o v, p is 1 or 2",
+		"github.com/kvnotes/kvnotes/kvpress.Source.Positions":             "func Positions(head int) ([]int, error)\n\ntoken position of each pair, ascending",
+		"github.com/kvnotes/kvnotes/kvpress.Source.Queries":               "func Queries(head, last int) (tensor.Mat, error)\n\n(last, Dim) of a query head, before RoPE",
+		"github.com/kvnotes/kvnotes/kvpress.Source.QueriesAfterRope":      "func QueriesAfterRope(head, last int) (tensor.Mat, error)\n\n(last, Dim) of a query head, rotated to their positions",
+		"github.com/kvnotes/kvnotes/kvpress.Source.QueriesOf":             "func QueriesOf(head int, states tensor.Mat) (tensor.Mat, error)\n\nqueries before RoPE of any hidden states (n, Width)",
+		"github.com/kvnotes/kvnotes/kvpress.Source.QueryMoments":          "func QueryMoments(skip int) (mean tensor.Mat, cov []tensor.Mat, err error)\n\n(Heads, Dim) and Heads times (Dim, Dim)",
+		"github.com/kvnotes/kvnotes/kvpress.Source.Rotation":              "func Rotation(length int) (tensor.Rope, error)\n\nthe rotary embedding for a sequence of that length",
+		"github.com/kvnotes/kvnotes/kvpress.Source.Scaling":               "func Scaling() float32\n\nfactor on q·k, usually 1/sqrt(Dim)",
+		"github.com/kvnotes/kvnotes/kvpress.Source.ValueNorms":            "func ValueNorms() (tensor.Mat, error)\n\n(KVHeads, Len) L2 norms",
+		"github.com/kvnotes/kvnotes/kvpress.Source.Values":                "func Values(head int) (tensor.Mat, error)\n\n(Lens[head], Dim)",
 		"github.com/kvnotes/kvnotes/kvpress.Spell":                        "func Spell(name string, press interface{}) string\n\nSpell writes the spelling of a press or scorer that is a struct: its inner presses, the parameters that differ\nfrom their zero value, and its budget.",
 		"github.com/kvnotes/kvnotes/kvpress.StreamingLLM":                 "type StreamingLLM struct {\n\tSinks int\t// first pairs that stay; 0 means 4, negative means none\n}\n\nStreamingLLM keeps the first few pairs, the attention sinks, and the most recent ones. The paper also moves the\nkept keys together: wrap it in rerotate for that. Xiao et al., arXiv 2309.17453.",
 		"github.com/kvnotes/kvnotes/kvpress.StreamingLLM.Name":            "func (s StreamingLLM) Name() string\n\nName spells the scorer, such as \"streaming_llm(sinks=8)\".",
@@ -350,62 +372,62 @@ func (p *P_kvpress_Scorer) Score(a0 *kvpress.Layer) (kvpress.Scores, error) {
 // P_kvpress_Source lets a type of a cell be a kvpress.Source.
 type P_kvpress_Source struct {
 	Object            interface{}
-	Attention_        func(_ interface{}, a0 int, a1 []float32) (tensor.Mat, error)
-	AttentionMax_     func(_ interface{}, a0 int, a1 []float32) (tensor.Mat, error)
-	AttentionSums_    func(_ interface{}) (tensor.Mat, error)
-	Hidden_           func(_ interface{}) (tensor.Mat, error)
-	KeyNorms_         func(_ interface{}) (tensor.Mat, error)
-	Keys_             func(_ interface{}, a0 int) (tensor.Mat, error)
-	KeysBeforeRope_   func(_ interface{}, a0 int) (tensor.Mat, error)
-	OutputNorms_      func(_ interface{}, a0 int) (tensor.Mat, error)
+	Attention_        func(_ interface{}, a0 int, a1 []float32) (kvpress_tensor.Mat, error)
+	AttentionMax_     func(_ interface{}, a0 int, a1 []float32) (kvpress_tensor.Mat, error)
+	AttentionSums_    func(_ interface{}) (kvpress_tensor.Mat, error)
+	Hidden_           func(_ interface{}) (kvpress_tensor.Mat, error)
+	KeyNorms_         func(_ interface{}) (kvpress_tensor.Mat, error)
+	Keys_             func(_ interface{}, a0 int) (kvpress_tensor.Mat, error)
+	KeysBeforeRope_   func(_ interface{}, a0 int) (kvpress_tensor.Mat, error)
+	OutputNorms_      func(_ interface{}, a0 int) (kvpress_tensor.Mat, error)
 	Positions_        func(_ interface{}, a0 int) ([]int, error)
-	Queries_          func(_ interface{}, a0 int, a1 int) (tensor.Mat, error)
-	QueriesAfterRope_ func(_ interface{}, a0 int, a1 int) (tensor.Mat, error)
-	QueriesOf_        func(_ interface{}, a0 int, a1 tensor.Mat) (tensor.Mat, error)
-	QueryMoments_     func(_ interface{}, a0 int) (tensor.Mat, []tensor.Mat, error)
-	Rotation_         func(_ interface{}, a0 int) (tensor.Rope, error)
+	Queries_          func(_ interface{}, a0 int, a1 int) (kvpress_tensor.Mat, error)
+	QueriesAfterRope_ func(_ interface{}, a0 int, a1 int) (kvpress_tensor.Mat, error)
+	QueriesOf_        func(_ interface{}, a0 int, a1 kvpress_tensor.Mat) (kvpress_tensor.Mat, error)
+	QueryMoments_     func(_ interface{}, a0 int) (kvpress_tensor.Mat, []kvpress_tensor.Mat, error)
+	Rotation_         func(_ interface{}, a0 int) (kvpress_tensor.Rope, error)
 	Scaling_          func(_ interface{}) float32
-	ValueNorms_       func(_ interface{}) (tensor.Mat, error)
-	Values_           func(_ interface{}, a0 int) (tensor.Mat, error)
+	ValueNorms_       func(_ interface{}) (kvpress_tensor.Mat, error)
+	Values_           func(_ interface{}, a0 int) (kvpress_tensor.Mat, error)
 }
 
 // Attention calls the method of the cell's type.
-func (p *P_kvpress_Source) Attention(a0 int, a1 []float32) (tensor.Mat, error) {
+func (p *P_kvpress_Source) Attention(a0 int, a1 []float32) (kvpress_tensor.Mat, error) {
 	return p.Attention_(p.Object, a0, a1)
 }
 
 // AttentionMax calls the method of the cell's type.
-func (p *P_kvpress_Source) AttentionMax(a0 int, a1 []float32) (tensor.Mat, error) {
+func (p *P_kvpress_Source) AttentionMax(a0 int, a1 []float32) (kvpress_tensor.Mat, error) {
 	return p.AttentionMax_(p.Object, a0, a1)
 }
 
 // AttentionSums calls the method of the cell's type.
-func (p *P_kvpress_Source) AttentionSums() (tensor.Mat, error) {
+func (p *P_kvpress_Source) AttentionSums() (kvpress_tensor.Mat, error) {
 	return p.AttentionSums_(p.Object)
 }
 
 // Hidden calls the method of the cell's type.
-func (p *P_kvpress_Source) Hidden() (tensor.Mat, error) {
+func (p *P_kvpress_Source) Hidden() (kvpress_tensor.Mat, error) {
 	return p.Hidden_(p.Object)
 }
 
 // KeyNorms calls the method of the cell's type.
-func (p *P_kvpress_Source) KeyNorms() (tensor.Mat, error) {
+func (p *P_kvpress_Source) KeyNorms() (kvpress_tensor.Mat, error) {
 	return p.KeyNorms_(p.Object)
 }
 
 // Keys calls the method of the cell's type.
-func (p *P_kvpress_Source) Keys(a0 int) (tensor.Mat, error) {
+func (p *P_kvpress_Source) Keys(a0 int) (kvpress_tensor.Mat, error) {
 	return p.Keys_(p.Object, a0)
 }
 
 // KeysBeforeRope calls the method of the cell's type.
-func (p *P_kvpress_Source) KeysBeforeRope(a0 int) (tensor.Mat, error) {
+func (p *P_kvpress_Source) KeysBeforeRope(a0 int) (kvpress_tensor.Mat, error) {
 	return p.KeysBeforeRope_(p.Object, a0)
 }
 
 // OutputNorms calls the method of the cell's type.
-func (p *P_kvpress_Source) OutputNorms(a0 int) (tensor.Mat, error) {
+func (p *P_kvpress_Source) OutputNorms(a0 int) (kvpress_tensor.Mat, error) {
 	return p.OutputNorms_(p.Object, a0)
 }
 
@@ -415,27 +437,27 @@ func (p *P_kvpress_Source) Positions(a0 int) ([]int, error) {
 }
 
 // Queries calls the method of the cell's type.
-func (p *P_kvpress_Source) Queries(a0 int, a1 int) (tensor.Mat, error) {
+func (p *P_kvpress_Source) Queries(a0 int, a1 int) (kvpress_tensor.Mat, error) {
 	return p.Queries_(p.Object, a0, a1)
 }
 
 // QueriesAfterRope calls the method of the cell's type.
-func (p *P_kvpress_Source) QueriesAfterRope(a0 int, a1 int) (tensor.Mat, error) {
+func (p *P_kvpress_Source) QueriesAfterRope(a0 int, a1 int) (kvpress_tensor.Mat, error) {
 	return p.QueriesAfterRope_(p.Object, a0, a1)
 }
 
 // QueriesOf calls the method of the cell's type.
-func (p *P_kvpress_Source) QueriesOf(a0 int, a1 tensor.Mat) (tensor.Mat, error) {
+func (p *P_kvpress_Source) QueriesOf(a0 int, a1 kvpress_tensor.Mat) (kvpress_tensor.Mat, error) {
 	return p.QueriesOf_(p.Object, a0, a1)
 }
 
 // QueryMoments calls the method of the cell's type.
-func (p *P_kvpress_Source) QueryMoments(a0 int) (tensor.Mat, []tensor.Mat, error) {
+func (p *P_kvpress_Source) QueryMoments(a0 int) (kvpress_tensor.Mat, []kvpress_tensor.Mat, error) {
 	return p.QueryMoments_(p.Object, a0)
 }
 
 // Rotation calls the method of the cell's type.
-func (p *P_kvpress_Source) Rotation(a0 int) (tensor.Rope, error) {
+func (p *P_kvpress_Source) Rotation(a0 int) (kvpress_tensor.Rope, error) {
 	return p.Rotation_(p.Object, a0)
 }
 
@@ -445,11 +467,11 @@ func (p *P_kvpress_Source) Scaling() float32 {
 }
 
 // ValueNorms calls the method of the cell's type.
-func (p *P_kvpress_Source) ValueNorms() (tensor.Mat, error) {
+func (p *P_kvpress_Source) ValueNorms() (kvpress_tensor.Mat, error) {
 	return p.ValueNorms_(p.Object)
 }
 
 // Values calls the method of the cell's type.
-func (p *P_kvpress_Source) Values(a0 int) (tensor.Mat, error) {
+func (p *P_kvpress_Source) Values(a0 int) (kvpress_tensor.Mat, error) {
 	return p.Values_(p.Object, a0)
 }

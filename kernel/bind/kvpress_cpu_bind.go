@@ -4,25 +4,23 @@ package bind
 
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
-	cpu "github.com/kvnotes/kvnotes/kvpress/cpu"
+	kvpress_cpu "github.com/kvnotes/kvnotes/kvpress/cpu"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/kvpress/cpu"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/kvpress/cpu", imports.Package{
 		Name: "cpu",
 		Binds: map[string]reflect.Value{
-			"New": reflect.ValueOf(cpu.New),
+			"New": reflect.ValueOf(kvpress_cpu.New),
 		},
 		Types: map[string]reflect.Type{
-			"Backend": reflect.TypeOf((*cpu.Backend)(nil)).Elem(),
-			"Cache":   reflect.TypeOf((*cpu.Cache)(nil)).Elem(),
+			"Backend": reflect.TypeOf((*kvpress_cpu.Backend)(nil)).Elem(),
+			"Cache":   reflect.TypeOf((*kvpress_cpu.Cache)(nil)).Elem(),
 		},
-		Proxies:  map[string]reflect.Type{},
-		Untypeds: map[string]string{},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
+		"github.com/kvnotes/kvnotes/kvpress/cpu":                  "package cpu\n\nPackage cpu runs models on the processor: an llm.Backend in Go, with float32 arithmetic over weights as they are\nstored (bf16 weights stay 2 bytes each), on all cores. The loops, some of them in assembly, are package tensor's.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend":          "type Backend struct {\n\trotations rotations\n}\n\nA Backend does the arithmetic of models on the processor. It is safe for several sessions at once.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.Add":      "func (b *Backend) Add(dst, x llm.Buf)\n\nAdd is dst += x.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.AddRow":   "func (b *Backend) AddRow(dst llm.Buf, w llm.Weight)\n\nAddRow adds a vector to every row.",

@@ -4,25 +4,23 @@ package bind
 
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
-	eval "github.com/kvnotes/kvnotes/kvpress/eval"
+	kvpress_eval "github.com/kvnotes/kvnotes/kvpress/eval"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/kvpress/eval"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/kvpress/eval", imports.Package{
 		Name: "eval",
 		Binds: map[string]reflect.Value{
-			"Needle": reflect.ValueOf(eval.Needle),
+			"Needle": reflect.ValueOf(kvpress_eval.Needle),
 		},
 		Types: map[string]reflect.Type{
-			"Needles": reflect.TypeOf((*eval.Needles)(nil)).Elem(),
-			"Score":   reflect.TypeOf((*eval.Score)(nil)).Elem(),
+			"Needles": reflect.TypeOf((*kvpress_eval.Needles)(nil)).Elem(),
+			"Score":   reflect.TypeOf((*kvpress_eval.Score)(nil)).Elem(),
 		},
-		Proxies:  map[string]reflect.Type{},
-		Untypeds: map[string]string{},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
+		"github.com/kvnotes/kvnotes/kvpress/eval":                "package eval\n\nPackage eval measures what compression costs in answers.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Needle":         "func Needle(ctx context.Context, m *llm.LLM, n Needles, presses []kvpress.Press) ([]Score, error)\n\nNeedle asks a model about facts hidden in generated texts, for every press, and for no press first. Each text is\nprefilled once and pressed many times. An answer counts when it equals the fact's answer, blanks around it aside.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Needles":        "type Needles struct {\n\tTexts\t\tint\t// generated texts; 0 means 10\n\tSentences\tint\t// sentences of a text; 0 means 110, about 1,000 tokens of the needle model\n\tFacts\t\tint\t// facts hidden in a text; 0 means a quarter of the sentences\n\tQuestions\tint\t// questions about each text; 0 means 6\n\tSeed\t\tint64\t// of the first text; text i has Seed+i\n}\n\nNeedles says which texts with hidden facts are asked about. The zero value is a sensible small run.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Score":          "type Score struct {\n\tPress\t\tstring\t// as spelled\n\tRight, Of\tint\t// questions answered exactly\n\tKVBytes\t\tint64\t// of the compressed caches, mean over the texts\n\tPressMillis\tfloat64\t// mean over the texts\n}\n\nA Score is how one press did.",

@@ -4,35 +4,33 @@ package bind
 
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
-	hub "github.com/kvnotes/kvnotes/kvpress/hub"
+	kvpress_hub "github.com/kvnotes/kvnotes/kvpress/hub"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/kvpress/hub"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/kvpress/hub", imports.Package{
 		Name: "hub",
 		Binds: map[string]reflect.Value{
-			"CacheFolder":       reflect.ValueOf(hub.CacheFolder),
-			"Convert":           reflect.ValueOf(hub.Convert),
-			"FallbackArticle":   reflect.ValueOf(hub.FallbackArticle),
-			"FallbackQuestions": reflect.ValueOf(hub.FallbackQuestions),
-			"FetchArticle":      reflect.ValueOf(hub.FetchArticle),
-			"Find":              reflect.ValueOf(hub.Find),
-			"Open":              reflect.ValueOf(hub.Open),
-			"Pull":              reflect.ValueOf(hub.Pull),
-			"Verify":            reflect.ValueOf(hub.Verify),
+			"CacheFolder":       reflect.ValueOf(kvpress_hub.CacheFolder),
+			"Convert":           reflect.ValueOf(kvpress_hub.Convert),
+			"FallbackArticle":   reflect.ValueOf(kvpress_hub.FallbackArticle),
+			"FallbackQuestions": reflect.ValueOf(kvpress_hub.FallbackQuestions),
+			"FetchArticle":      reflect.ValueOf(kvpress_hub.FetchArticle),
+			"Find":              reflect.ValueOf(kvpress_hub.Find),
+			"Open":              reflect.ValueOf(kvpress_hub.Open),
+			"Pull":              reflect.ValueOf(kvpress_hub.Pull),
+			"Verify":            reflect.ValueOf(kvpress_hub.Verify),
 		},
 		Types: map[string]reflect.Type{
-			"Article":  reflect.TypeOf((*hub.Article)(nil)).Elem(),
-			"Model":    reflect.TypeOf((*hub.Model)(nil)).Elem(),
-			"Progress": reflect.TypeOf((*hub.Progress)(nil)).Elem(),
-			"Question": reflect.TypeOf((*hub.Question)(nil)).Elem(),
+			"Article":  reflect.TypeOf((*kvpress_hub.Article)(nil)).Elem(),
+			"Model":    reflect.TypeOf((*kvpress_hub.Model)(nil)).Elem(),
+			"Progress": reflect.TypeOf((*kvpress_hub.Progress)(nil)).Elem(),
+			"Question": reflect.TypeOf((*kvpress_hub.Question)(nil)).Elem(),
 		},
-		Proxies:  map[string]reflect.Type{},
-		Untypeds: map[string]string{},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
+		"github.com/kvnotes/kvnotes/kvpress/hub":                   "package hub\n\nPackage hub finds and fetches what lies outside the program: models and Wikipedia articles.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Article":           "type Article struct {\n\tTitle\t\tstring\t`json:\"title\"`\n\tText\t\tstring\t`json:\"text\"`\n\tSource\t\tstring\t`json:\"source\"`\t\t// where it comes from\n\tRevision\tint\t`json:\"revision\"`\t// of Wikipedia; 0 for others\n}\n\nAn Article is plain text about something.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.CacheFolder":       "func CacheFolder() (string, error)\n\nCacheFolder is where the project keeps what it fetched: $KVNOTES_CACHE, else kvnotes in the user's cache folder.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Convert":           "func Convert(ctx context.Context, path, dir string, p Progress) error\n\nConvert turns a GGUF file of a Llama into a Hugging Face folder with weights in bfloat16.",
@@ -42,9 +40,9 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/hub.Find":              "func Find(name string) (string, error)\n\nFind returns the folder of a model.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Model":             "type Model struct {\n\tName, Dir\t\tstring\t// Dir is empty for the embedded model\n\tConfig\t\t\t[]byte\n\tGenerationConfig\t[]byte\n\tTokenizer\t\t[]byte\n\tTokenizerConfig\t\t[]byte\n\tChatTemplate\t\t[]byte\n\tWeights\t\t\t*weights.File\n}\n\nA Model is the files of a model. Files that a model does not have are nil.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Model.Close":       "func (m *Model) Close() error\n\nClose unmaps the weights.",
-		"github.com/kvnotes/kvnotes/kvpress/hub.Open":              "func Open(name string) (*Model, error)\n\nOpen finds a model: \"needle\", which is part of the program; \"smollm2\", after Pull; the path of a Hugging Face\nfolder; or a name, such as ORG/MODEL, in the Hugging Face cache.",
+		"github.com/kvnotes/kvnotes/kvpress/hub.Open":              "func Open(name string) (*Model, error)\n\nOpen finds a model: \"needle\", which is part of the program; \"smollm2\", after Pull; the path of a Hugging Face\nfolder; or ORG/NAME or ORG/NAME@REVISION in the Hugging Face cache, after Pull or another tool put it there.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Progress":          "type Progress func(stage string, done, total int64)\n\nProgress is told how far a step is; total is 0 when it is not known. A nil Progress is not told.",
-		"github.com/kvnotes/kvnotes/kvpress/hub.Pull":              "func Pull(ctx context.Context, name string, p Progress) (string, error)\n\nPull fetches a model that this project knows by name and returns its folder, an ordinary Hugging Face folder. A\nmodel that is there already is not fetched again. The folder appears when it is whole: a killed pull leaves\nnothing that looks finished.",
+		"github.com/kvnotes/kvnotes/kvpress/hub.Pull":              "func Pull(ctx context.Context, name string, p Progress) (string, error)\n\nPull fetches a model and returns its folder, an ordinary Hugging Face folder: \"smollm2\", or ORG/NAME or\nORG/NAME@REVISION of the Hugging Face hub, into the cache that Python uses too. What is there already is not fetched\nagain. A killed pull leaves nothing that looks finished; from the hub, another one goes on where it stopped.\n\nThe hub's address, token, cache and offline mode are read from HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and\nHF_HUB_OFFLINE.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Question":          "type Question struct {\n\tQuestion\tstring\t`json:\"question\"`\n\tAnswer\t\tstring\t`json:\"answer\"`\n}\n\nA Question is about an article, with a word of its answer.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Verify":            "func Verify(dir string, hash bool) error\n\nVerify checks a pulled model against its manifest: sizes, and with hash the contents too.",
 	})

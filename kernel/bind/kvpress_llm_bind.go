@@ -5,56 +5,83 @@ package bind
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
 	kvpress "github.com/kvnotes/kvnotes/kvpress"
-	llm "github.com/kvnotes/kvnotes/kvpress/llm"
-	tensor "github.com/kvnotes/kvnotes/kvpress/tensor"
-	weights "github.com/kvnotes/kvnotes/kvpress/weights"
+	kvpress_llm "github.com/kvnotes/kvnotes/kvpress/llm"
+	kvpress_tensor "github.com/kvnotes/kvnotes/kvpress/tensor"
+	kvpress_weights "github.com/kvnotes/kvnotes/kvpress/weights"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/kvpress/llm"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/kvpress/llm", imports.Package{
 		Name: "llm",
 		Binds: map[string]reflect.Value{
-			"Full":     reflect.ValueOf(llm.Full),
-			"KeysOnly": reflect.ValueOf(llm.KeysOnly),
-			"Load":     reflect.ValueOf(llm.Load),
+			"Full":     reflect.ValueOf(kvpress_llm.Full),
+			"KeysOnly": reflect.ValueOf(kvpress_llm.KeysOnly),
+			"Load":     reflect.ValueOf(kvpress_llm.Load),
 		},
 		Types: map[string]reflect.Type{
-			"Answer":      reflect.TypeOf((*llm.Answer)(nil)).Elem(),
-			"Attention":   reflect.TypeOf((*llm.Attention)(nil)).Elem(),
-			"Backend":     reflect.TypeOf((*llm.Backend)(nil)).Elem(),
-			"Buf":         reflect.TypeOf((*llm.Buf)(nil)).Elem(),
-			"Bytes":       reflect.TypeOf((*llm.Bytes)(nil)).Elem(),
-			"Cache":       reflect.TypeOf((*llm.Cache)(nil)).Elem(),
-			"CacheShape":  reflect.TypeOf((*llm.CacheShape)(nil)).Elem(),
-			"Config":      reflect.TypeOf((*llm.Config)(nil)).Elem(),
-			"KVzip":       reflect.TypeOf((*llm.KVzip)(nil)).Elem(),
-			"LLM":         reflect.TypeOf((*llm.LLM)(nil)).Elem(),
-			"Mark":        reflect.TypeOf((*llm.Mark)(nil)).Elem(),
-			"Projections": reflect.TypeOf((*llm.Projections)(nil)).Elem(),
-			"Question":    reflect.TypeOf((*llm.Question)(nil)).Elem(),
-			"Record":      reflect.TypeOf((*llm.Record)(nil)).Elem(),
-			"Request":     reflect.TypeOf((*llm.Request)(nil)).Elem(),
-			"Result":      reflect.TypeOf((*llm.Result)(nil)).Elem(),
-			"RopeConfig":  reflect.TypeOf((*llm.RopeConfig)(nil)).Elem(),
-			"Session":     reflect.TypeOf((*llm.Session)(nil)).Elem(),
-			"Weight":      reflect.TypeOf((*llm.Weight)(nil)).Elem(),
+			"Answer":      reflect.TypeOf((*kvpress_llm.Answer)(nil)).Elem(),
+			"Attention":   reflect.TypeOf((*kvpress_llm.Attention)(nil)).Elem(),
+			"Backend":     reflect.TypeOf((*kvpress_llm.Backend)(nil)).Elem(),
+			"Buf":         reflect.TypeOf((*kvpress_llm.Buf)(nil)).Elem(),
+			"Bytes":       reflect.TypeOf((*kvpress_llm.Bytes)(nil)).Elem(),
+			"Cache":       reflect.TypeOf((*kvpress_llm.Cache)(nil)).Elem(),
+			"CacheShape":  reflect.TypeOf((*kvpress_llm.CacheShape)(nil)).Elem(),
+			"Config":      reflect.TypeOf((*kvpress_llm.Config)(nil)).Elem(),
+			"KVzip":       reflect.TypeOf((*kvpress_llm.KVzip)(nil)).Elem(),
+			"LLM":         reflect.TypeOf((*kvpress_llm.LLM)(nil)).Elem(),
+			"Mark":        reflect.TypeOf((*kvpress_llm.Mark)(nil)).Elem(),
+			"Projections": reflect.TypeOf((*kvpress_llm.Projections)(nil)).Elem(),
+			"Question":    reflect.TypeOf((*kvpress_llm.Question)(nil)).Elem(),
+			"Record":      reflect.TypeOf((*kvpress_llm.Record)(nil)).Elem(),
+			"Request":     reflect.TypeOf((*kvpress_llm.Request)(nil)).Elem(),
+			"Result":      reflect.TypeOf((*kvpress_llm.Result)(nil)).Elem(),
+			"RopeConfig":  reflect.TypeOf((*kvpress_llm.RopeConfig)(nil)).Elem(),
+			"Session":     reflect.TypeOf((*kvpress_llm.Session)(nil)).Elem(),
+			"Weight":      reflect.TypeOf((*kvpress_llm.Weight)(nil)).Elem(),
 		},
 		Proxies: map[string]reflect.Type{
-			"Backend": reflect.TypeOf((*P_llm_Backend)(nil)).Elem(),
-			"Cache":   reflect.TypeOf((*P_llm_Cache)(nil)).Elem(),
+			"Backend": reflect.TypeOf((*P_kvpress_llm_Backend)(nil)).Elem(),
+			"Cache":   reflect.TypeOf((*P_kvpress_llm_Cache)(nil)).Elem(),
 		},
-		Untypeds: map[string]string{},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
+		"github.com/kvnotes/kvnotes/kvpress/llm":                        "package llm\n\nPackage llm runs language models whose key-value cache can be looked at and compressed. A model prefills a\ncontext once, into a Session; a session can be pressed many times, and each pressed copy answers questions.\n\nThe arithmetic is a Backend's (package cpu, package cuda); the presses are package kvpress's.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Answer":                 "type Answer struct {\n\tText\t\tstring\n\tTokens\t\t[]int\n\tGaps\t\t[]float32\t// per token: best minus second-best logit; small gaps may flip by rounding\n\tSeconds\t\tfloat64\t\t// question and answer\n\tTokenMillis\tfloat64\t\t// median time of a token after the first, in milliseconds\n}\n\nAn Answer is what the model said.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention":              "type Attention struct {\n\tLayer\t\tint\n\tHeads\t\tint\n\tKVHeads\t\tint\n\tDim\t\tint\n\tPositions\t[]int\t// of the new tokens, ascending\n\tRope\t\ttensor.Rope\n\tScale\t\tfloat32\t// on q·k\n\tWindow\t\tint\t// a token sees its last Window pairs; 0 means all\n\tQueryNorm\tWeight\t// norm of each query head before RoPE (Dim); Mem is nil for none\n\tKeyNorm\t\tWeight\t// norm of each key before RoPE (Dim); Mem is nil for none\n\tEpsilon\t\tfloat32\t// of these norms\n}\n\nAn Attention says how one layer attends. Its qkv rows hold Heads queries, KVHeads keys and KVHeads values of Dim\nchannels each.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend":                "type Backend interface {\n\tName() string\t// as commands spell it: \"cpu\", \"cuda\"\n\n\t// Upload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.\n\tUpload(parts ...weights.Tensor) (Weight, error)\n\t// Alloc makes room for a matrix (rows, cols).\n\tAlloc(rows, cols int) (Buf, error)\n\t// NewCache makes an empty cache.\n\tNewCache(c CacheShape) (Cache, error)\n\n\tEmbed(dst Buf, table Weight, ids []int)\t\t\t// dst row i = table row ids[i]\n\tNorm(dst, x Buf, w Weight, epsilon float32)\t\t// root-mean-square norm of each row, times w\n\tMatMul(dst, x Buf, w Weight)\t\t\t\t// dst = x · wᵀ\n\tAttend(dst, qkv Buf, c Cache, a Attention)\t\t// rotates, appends keys and values to the cache, attends\n\tAddRow(dst Buf, w Weight)\t\t\t\t// every row of dst += the vector w\n\tGate(dst, gateUp Buf)\t\t\t\t\t// dst = silu(first half of the columns) * second half\n\tAdd(dst, x Buf)\t\t\t\t\t\t// dst += x\n\tRead(dst []float32, x Buf) error\t\t\t// copies x to the host, or reports what went wrong before\n\tWrite(dst Buf, src []float32) error\t\t\t// copies src from the host\n\tLayer(c Cache, p Projections) (kvpress.Source, error)\t// what a press sees of one layer\n\tClose() error\n}\n\nA Backend does the arithmetic of a forward pass on one device. Verbs return no error: the first failure is kept\nand reported by Read. A backend is free to fuse work behind a verb.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Add":            "func Add(dst, x Buf)\n\ndst += x",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.AddRow":         "func AddRow(dst Buf, w Weight)\n\nevery row of dst += the vector w",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Alloc":          "func Alloc(rows, cols int) (Buf, error)\n\nAlloc makes room for a matrix (rows, cols).",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Attend":         "func Attend(dst, qkv Buf, c Cache, a Attention)\n\nrotates, appends keys and values to the cache, attends",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Close":          "func Close() error",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Embed":          "func Embed(dst Buf, table Weight, ids []int)\n\ndst row i = table row ids[i]",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Gate":           "func Gate(dst, gateUp Buf)\n\ndst = silu(first half of the columns) * second half",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Layer":          "func Layer(c Cache, p Projections) (kvpress.Source, error)\n\nwhat a press sees of one layer",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.MatMul":         "func MatMul(dst, x Buf, w Weight)\n\ndst = x · wᵀ",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Name":           "func Name() string\n\nas commands spell it: \"cpu\", \"cuda\"",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.NewCache":       "func NewCache(c CacheShape) (Cache, error)\n\nNewCache makes an empty cache.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Norm":           "func Norm(dst, x Buf, w Weight, epsilon float32)\n\nroot-mean-square norm of each row, times w",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Read":           "func Read(dst []float32, x Buf) error\n\ncopies x to the host, or reports what went wrong before",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Upload":         "func Upload(parts ...weights.Tensor) (Weight, error)\n\nUpload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Write":          "func Write(dst Buf, src []float32) error\n\ncopies src from the host",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Buf":                    "type Buf struct {\n\tRows, Cols\tint\n\tMem\t\tinterface{}\n\tOffset\t\tint\t// of the first element in Mem\n}\n\nA Buf is a matrix on a backend, row after row. Only the backend that made it looks into Mem.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Buf.Slice":              "func (b Buf) Slice(from, to int) Buf\n\nSlice is the part of a matrix from row from up to, not including, row to.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Bytes":                  "type Bytes struct {\n\tWeights\tint64\t// of the model, shared by all sessions\n\tKV\tint64\t// of the pages that hold keys and values, allocated now\n\tFull\tint64\t// what all pairs of the context take uncompressed\n\tLive\tint64\t// what the pairs that are held take; KV is a little more, for pages are filled in part\n\tRecord\tint64\t// of recorded hidden states, shared by pressed copies\n\tPeak\tint64\t// most ever allocated for keys and values\n}\n\nBytes says what a session takes, in bytes.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Cache":                  "type Cache interface {\n\tShape() CacheShape\n\tLen(layer, head int) int\n\tPositions(layer, head int) []int\t// token position of each pair; do not write to it\n\n\t// Apply compacts one layer in place to what the plan keeps and frees the rest.\n\tApply(layer int, p kvpress.Plan, rope tensor.Rope) error\n\t// Copy makes a cache that holds what the plans keep; nil plans keep everything. The source stays as it is.\n\tCopy(plans []kvpress.Plan, rope tensor.Rope) (Cache, error)\n\t// Fork makes a cache that shares the pairs there are and appends its own.\n\tFork() Cache\n\n\tMark() Mark\t// before a question\n\tRewind(m Mark)\t// after its answer: the context is as it was\n\tBytes() int64\t// allocated now\n\tPeak() int64\t// most ever allocated\n\tClose()\n\n\t// Pairs copies the keys and values of one head to the host, (Len, Dim) each; SetPairs does the reverse into an\n\t// empty head.\n\tPairs(layer, head int) (keys, values tensor.Mat, err error)\n\tSetPairs(layer, head int, keys, values tensor.Mat, positions []int) error\n}\n\nA Cache holds the keys and values of one sequence. The heads of a layer may hold different numbers of pairs.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Apply":            "func Apply(layer int, p kvpress.Plan, rope tensor.Rope) error\n\nApply compacts one layer in place to what the plan keeps and frees the rest.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Bytes":            "func Bytes() int64\n\nallocated now",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Close":            "func Close()",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Copy":             "func Copy(plans []kvpress.Plan, rope tensor.Rope) (Cache, error)\n\nCopy makes a cache that holds what the plans keep; nil plans keep everything. The source stays as it is.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Fork":             "func Fork() Cache\n\nFork makes a cache that shares the pairs there are and appends its own.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Len":              "func Len(layer, head int) int",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Mark":             "func Mark() Mark\n\nbefore a question",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Pairs":            "func Pairs(layer, head int) (keys, values tensor.Mat, err error)\n\nPairs copies the keys and values of one head to the host, (Len, Dim) each; SetPairs does the reverse into an\nempty head.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Peak":             "func Peak() int64\n\nmost ever allocated",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Positions":        "func Positions(layer, head int) []int\n\ntoken position of each pair; do not write to it",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Rewind":           "func Rewind(m Mark)\n\nafter its answer: the context is as it was",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.SetPairs":         "func SetPairs(layer, head int, keys, values tensor.Mat, positions []int) error",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Shape":            "func Shape() CacheShape",
 		"github.com/kvnotes/kvnotes/kvpress/llm.CacheShape":             "type CacheShape struct {\n\tLayers, KVHeads, Dim int\n}\n\nA CacheShape is what a cache needs to know about a model.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Config":                 "type Config struct {\n\tArchitecture\tstring\t// \"LlamaForCausalLM\"\n\tWidth\t\tint\t// channels of the model\n\tLayers\t\tint\n\tHeads\t\tint\t// query heads\n\tKVHeads\t\tint\t// key-value heads\n\tDim\t\tint\t// channels of a head\n\tInner\t\tint\t// channels inside the MLP\n\tVocabulary\tint\n\tMaxPositions\tint\n\tEpsilon\t\tfloat32\t// of the norms\n\tActivation\tstring\t// of the MLP: \"silu\"\n\tTied\t\tbool\t// the output head is the embedding table\n\tRope\t\tRopeConfig\n\tEOS\t\t[]int\t// tokens that end an answer\n}\n\nA Config holds the sizes and constants of a model, read from its config.json. Both spellings are read: that of\ntransformers 5 (rope_parameters, dtype) and the published one (rope_theta, rope_scaling, torch_dtype).",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Full":                   "func Full() Record\n\nFull is the record with which any press works later.",
@@ -108,180 +135,180 @@ func init() {
 	})
 }
 
-// P_llm_Backend lets a type of a cell be a llm.Backend.
-type P_llm_Backend struct {
+// P_kvpress_llm_Backend lets a type of a cell be a kvpress_llm.Backend.
+type P_kvpress_llm_Backend struct {
 	Object    interface{}
-	Add_      func(_ interface{}, a0 llm.Buf, a1 llm.Buf)
-	AddRow_   func(_ interface{}, a0 llm.Buf, a1 llm.Weight)
-	Alloc_    func(_ interface{}, a0 int, a1 int) (llm.Buf, error)
-	Attend_   func(_ interface{}, a0 llm.Buf, a1 llm.Buf, a2 llm.Cache, a3 llm.Attention)
+	Add_      func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf)
+	AddRow_   func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Weight)
+	Alloc_    func(_ interface{}, a0 int, a1 int) (kvpress_llm.Buf, error)
+	Attend_   func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Cache, a3 kvpress_llm.Attention)
 	Close_    func(_ interface{}) error
-	Embed_    func(_ interface{}, a0 llm.Buf, a1 llm.Weight, a2 []int)
-	Gate_     func(_ interface{}, a0 llm.Buf, a1 llm.Buf)
-	Layer_    func(_ interface{}, a0 llm.Cache, a1 llm.Projections) (kvpress.Source, error)
-	MatMul_   func(_ interface{}, a0 llm.Buf, a1 llm.Buf, a2 llm.Weight)
+	Embed_    func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Weight, a2 []int)
+	Gate_     func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf)
+	Layer_    func(_ interface{}, a0 kvpress_llm.Cache, a1 kvpress_llm.Projections) (kvpress.Source, error)
+	MatMul_   func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Weight)
 	Name_     func(_ interface{}) string
-	NewCache_ func(_ interface{}, a0 llm.CacheShape) (llm.Cache, error)
-	Norm_     func(_ interface{}, a0 llm.Buf, a1 llm.Buf, a2 llm.Weight, a3 float32)
-	Read_     func(_ interface{}, a0 []float32, a1 llm.Buf) error
-	Upload_   func(_ interface{}, a0 ...weights.Tensor) (llm.Weight, error)
-	Write_    func(_ interface{}, a0 llm.Buf, a1 []float32) error
+	NewCache_ func(_ interface{}, a0 kvpress_llm.CacheShape) (kvpress_llm.Cache, error)
+	Norm_     func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Weight, a3 float32)
+	Read_     func(_ interface{}, a0 []float32, a1 kvpress_llm.Buf) error
+	Upload_   func(_ interface{}, a0 ...kvpress_weights.Tensor) (kvpress_llm.Weight, error)
+	Write_    func(_ interface{}, a0 kvpress_llm.Buf, a1 []float32) error
 }
 
 // Add calls the method of the cell's type.
-func (p *P_llm_Backend) Add(a0 llm.Buf, a1 llm.Buf) {
+func (p *P_kvpress_llm_Backend) Add(a0 kvpress_llm.Buf, a1 kvpress_llm.Buf) {
 	p.Add_(p.Object, a0, a1)
 }
 
 // AddRow calls the method of the cell's type.
-func (p *P_llm_Backend) AddRow(a0 llm.Buf, a1 llm.Weight) {
+func (p *P_kvpress_llm_Backend) AddRow(a0 kvpress_llm.Buf, a1 kvpress_llm.Weight) {
 	p.AddRow_(p.Object, a0, a1)
 }
 
 // Alloc calls the method of the cell's type.
-func (p *P_llm_Backend) Alloc(a0 int, a1 int) (llm.Buf, error) {
+func (p *P_kvpress_llm_Backend) Alloc(a0 int, a1 int) (kvpress_llm.Buf, error) {
 	return p.Alloc_(p.Object, a0, a1)
 }
 
 // Attend calls the method of the cell's type.
-func (p *P_llm_Backend) Attend(a0 llm.Buf, a1 llm.Buf, a2 llm.Cache, a3 llm.Attention) {
+func (p *P_kvpress_llm_Backend) Attend(a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Cache, a3 kvpress_llm.Attention) {
 	p.Attend_(p.Object, a0, a1, a2, a3)
 }
 
 // Close calls the method of the cell's type.
-func (p *P_llm_Backend) Close() error {
+func (p *P_kvpress_llm_Backend) Close() error {
 	return p.Close_(p.Object)
 }
 
 // Embed calls the method of the cell's type.
-func (p *P_llm_Backend) Embed(a0 llm.Buf, a1 llm.Weight, a2 []int) {
+func (p *P_kvpress_llm_Backend) Embed(a0 kvpress_llm.Buf, a1 kvpress_llm.Weight, a2 []int) {
 	p.Embed_(p.Object, a0, a1, a2)
 }
 
 // Gate calls the method of the cell's type.
-func (p *P_llm_Backend) Gate(a0 llm.Buf, a1 llm.Buf) {
+func (p *P_kvpress_llm_Backend) Gate(a0 kvpress_llm.Buf, a1 kvpress_llm.Buf) {
 	p.Gate_(p.Object, a0, a1)
 }
 
 // Layer calls the method of the cell's type.
-func (p *P_llm_Backend) Layer(a0 llm.Cache, a1 llm.Projections) (kvpress.Source, error) {
+func (p *P_kvpress_llm_Backend) Layer(a0 kvpress_llm.Cache, a1 kvpress_llm.Projections) (kvpress.Source, error) {
 	return p.Layer_(p.Object, a0, a1)
 }
 
 // MatMul calls the method of the cell's type.
-func (p *P_llm_Backend) MatMul(a0 llm.Buf, a1 llm.Buf, a2 llm.Weight) {
+func (p *P_kvpress_llm_Backend) MatMul(a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Weight) {
 	p.MatMul_(p.Object, a0, a1, a2)
 }
 
 // Name calls the method of the cell's type.
-func (p *P_llm_Backend) Name() string {
+func (p *P_kvpress_llm_Backend) Name() string {
 	return p.Name_(p.Object)
 }
 
 // NewCache calls the method of the cell's type.
-func (p *P_llm_Backend) NewCache(a0 llm.CacheShape) (llm.Cache, error) {
+func (p *P_kvpress_llm_Backend) NewCache(a0 kvpress_llm.CacheShape) (kvpress_llm.Cache, error) {
 	return p.NewCache_(p.Object, a0)
 }
 
 // Norm calls the method of the cell's type.
-func (p *P_llm_Backend) Norm(a0 llm.Buf, a1 llm.Buf, a2 llm.Weight, a3 float32) {
+func (p *P_kvpress_llm_Backend) Norm(a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Weight, a3 float32) {
 	p.Norm_(p.Object, a0, a1, a2, a3)
 }
 
 // Read calls the method of the cell's type.
-func (p *P_llm_Backend) Read(a0 []float32, a1 llm.Buf) error {
+func (p *P_kvpress_llm_Backend) Read(a0 []float32, a1 kvpress_llm.Buf) error {
 	return p.Read_(p.Object, a0, a1)
 }
 
 // Upload calls the method of the cell's type.
-func (p *P_llm_Backend) Upload(a0 ...weights.Tensor) (llm.Weight, error) {
+func (p *P_kvpress_llm_Backend) Upload(a0 ...kvpress_weights.Tensor) (kvpress_llm.Weight, error) {
 	return p.Upload_(p.Object, a0...)
 }
 
 // Write calls the method of the cell's type.
-func (p *P_llm_Backend) Write(a0 llm.Buf, a1 []float32) error {
+func (p *P_kvpress_llm_Backend) Write(a0 kvpress_llm.Buf, a1 []float32) error {
 	return p.Write_(p.Object, a0, a1)
 }
 
-// P_llm_Cache lets a type of a cell be a llm.Cache.
-type P_llm_Cache struct {
+// P_kvpress_llm_Cache lets a type of a cell be a kvpress_llm.Cache.
+type P_kvpress_llm_Cache struct {
 	Object     interface{}
-	Apply_     func(_ interface{}, a0 int, a1 kvpress.Plan, a2 tensor.Rope) error
+	Apply_     func(_ interface{}, a0 int, a1 kvpress.Plan, a2 kvpress_tensor.Rope) error
 	Bytes_     func(_ interface{}) int64
 	Close_     func(_ interface{})
-	Copy_      func(_ interface{}, a0 []kvpress.Plan, a1 tensor.Rope) (llm.Cache, error)
-	Fork_      func(_ interface{}) llm.Cache
+	Copy_      func(_ interface{}, a0 []kvpress.Plan, a1 kvpress_tensor.Rope) (kvpress_llm.Cache, error)
+	Fork_      func(_ interface{}) kvpress_llm.Cache
 	Len_       func(_ interface{}, a0 int, a1 int) int
-	Mark_      func(_ interface{}) llm.Mark
-	Pairs_     func(_ interface{}, a0 int, a1 int) (tensor.Mat, tensor.Mat, error)
+	Mark_      func(_ interface{}) kvpress_llm.Mark
+	Pairs_     func(_ interface{}, a0 int, a1 int) (kvpress_tensor.Mat, kvpress_tensor.Mat, error)
 	Peak_      func(_ interface{}) int64
 	Positions_ func(_ interface{}, a0 int, a1 int) []int
-	Rewind_    func(_ interface{}, a0 llm.Mark)
-	SetPairs_  func(_ interface{}, a0 int, a1 int, a2 tensor.Mat, a3 tensor.Mat, a4 []int) error
-	Shape_     func(_ interface{}) llm.CacheShape
+	Rewind_    func(_ interface{}, a0 kvpress_llm.Mark)
+	SetPairs_  func(_ interface{}, a0 int, a1 int, a2 kvpress_tensor.Mat, a3 kvpress_tensor.Mat, a4 []int) error
+	Shape_     func(_ interface{}) kvpress_llm.CacheShape
 }
 
 // Apply calls the method of the cell's type.
-func (p *P_llm_Cache) Apply(a0 int, a1 kvpress.Plan, a2 tensor.Rope) error {
+func (p *P_kvpress_llm_Cache) Apply(a0 int, a1 kvpress.Plan, a2 kvpress_tensor.Rope) error {
 	return p.Apply_(p.Object, a0, a1, a2)
 }
 
 // Bytes calls the method of the cell's type.
-func (p *P_llm_Cache) Bytes() int64 {
+func (p *P_kvpress_llm_Cache) Bytes() int64 {
 	return p.Bytes_(p.Object)
 }
 
 // Close calls the method of the cell's type.
-func (p *P_llm_Cache) Close() {
+func (p *P_kvpress_llm_Cache) Close() {
 	p.Close_(p.Object)
 }
 
 // Copy calls the method of the cell's type.
-func (p *P_llm_Cache) Copy(a0 []kvpress.Plan, a1 tensor.Rope) (llm.Cache, error) {
+func (p *P_kvpress_llm_Cache) Copy(a0 []kvpress.Plan, a1 kvpress_tensor.Rope) (kvpress_llm.Cache, error) {
 	return p.Copy_(p.Object, a0, a1)
 }
 
 // Fork calls the method of the cell's type.
-func (p *P_llm_Cache) Fork() llm.Cache {
+func (p *P_kvpress_llm_Cache) Fork() kvpress_llm.Cache {
 	return p.Fork_(p.Object)
 }
 
 // Len calls the method of the cell's type.
-func (p *P_llm_Cache) Len(a0 int, a1 int) int {
+func (p *P_kvpress_llm_Cache) Len(a0 int, a1 int) int {
 	return p.Len_(p.Object, a0, a1)
 }
 
 // Mark calls the method of the cell's type.
-func (p *P_llm_Cache) Mark() llm.Mark {
+func (p *P_kvpress_llm_Cache) Mark() kvpress_llm.Mark {
 	return p.Mark_(p.Object)
 }
 
 // Pairs calls the method of the cell's type.
-func (p *P_llm_Cache) Pairs(a0 int, a1 int) (tensor.Mat, tensor.Mat, error) {
+func (p *P_kvpress_llm_Cache) Pairs(a0 int, a1 int) (kvpress_tensor.Mat, kvpress_tensor.Mat, error) {
 	return p.Pairs_(p.Object, a0, a1)
 }
 
 // Peak calls the method of the cell's type.
-func (p *P_llm_Cache) Peak() int64 {
+func (p *P_kvpress_llm_Cache) Peak() int64 {
 	return p.Peak_(p.Object)
 }
 
 // Positions calls the method of the cell's type.
-func (p *P_llm_Cache) Positions(a0 int, a1 int) []int {
+func (p *P_kvpress_llm_Cache) Positions(a0 int, a1 int) []int {
 	return p.Positions_(p.Object, a0, a1)
 }
 
 // Rewind calls the method of the cell's type.
-func (p *P_llm_Cache) Rewind(a0 llm.Mark) {
+func (p *P_kvpress_llm_Cache) Rewind(a0 kvpress_llm.Mark) {
 	p.Rewind_(p.Object, a0)
 }
 
 // SetPairs calls the method of the cell's type.
-func (p *P_llm_Cache) SetPairs(a0 int, a1 int, a2 tensor.Mat, a3 tensor.Mat, a4 []int) error {
+func (p *P_kvpress_llm_Cache) SetPairs(a0 int, a1 int, a2 kvpress_tensor.Mat, a3 kvpress_tensor.Mat, a4 []int) error {
 	return p.SetPairs_(p.Object, a0, a1, a2, a3, a4)
 }
 
 // Shape calls the method of the cell's type.
-func (p *P_llm_Cache) Shape() llm.CacheShape {
+func (p *P_kvpress_llm_Cache) Shape() kvpress_llm.CacheShape {
 	return p.Shape_(p.Object)
 }

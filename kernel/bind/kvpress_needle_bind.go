@@ -4,39 +4,42 @@ package bind
 
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
-	needle "github.com/kvnotes/kvnotes/kvpress/needle"
+	kvpress_needle "github.com/kvnotes/kvnotes/kvpress/needle"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/kvpress/needle"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/kvpress/needle", imports.Package{
 		Name: "needle",
 		Binds: map[string]reflect.Value{
-			"Code":             reflect.ValueOf(needle.Code),
-			"Config":           reflect.ValueOf(&needle.Config).Elem(),
-			"GenerationConfig": reflect.ValueOf(&needle.GenerationConfig).Elem(),
-			"NewWorld":         reflect.ValueOf(needle.NewWorld),
-			"Tokenizer":        reflect.ValueOf(&needle.Tokenizer).Elem(),
-			"TokenizerConfig":  reflect.ValueOf(&needle.TokenizerConfig).Elem(),
-			"Weights":          reflect.ValueOf(&needle.Weights).Elem(),
+			"Code":             reflect.ValueOf(kvpress_needle.Code),
+			"Config":           reflect.ValueOf(&kvpress_needle.Config).Elem(),
+			"GenerationConfig": reflect.ValueOf(&kvpress_needle.GenerationConfig).Elem(),
+			"NewWorld":         reflect.ValueOf(kvpress_needle.NewWorld),
+			"Tokenizer":        reflect.ValueOf(&kvpress_needle.Tokenizer).Elem(),
+			"TokenizerConfig":  reflect.ValueOf(&kvpress_needle.TokenizerConfig).Elem(),
+			"Weights":          reflect.ValueOf(&kvpress_needle.Weights).Elem(),
 		},
 		Types: map[string]reflect.Type{
-			"Fact":  reflect.TypeOf((*needle.Fact)(nil)).Elem(),
-			"Text":  reflect.TypeOf((*needle.Text)(nil)).Elem(),
-			"World": reflect.TypeOf((*needle.World)(nil)).Elem(),
+			"Fact":  reflect.TypeOf((*kvpress_needle.Fact)(nil)).Elem(),
+			"Text":  reflect.TypeOf((*kvpress_needle.Text)(nil)).Elem(),
+			"World": reflect.TypeOf((*kvpress_needle.World)(nil)).Elem(),
 		},
-		Proxies:  map[string]reflect.Type{},
-		Untypeds: map[string]string{},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
-		"github.com/kvnotes/kvnotes/kvpress/needle.Code":        "func Code(city string, code int) Fact\n\nCode is the fact that a city has an access code of four digits.",
-		"github.com/kvnotes/kvnotes/kvpress/needle.Fact":        "type Fact struct {\n\tSentence\tstring\n\tQuestion\tstring\n\tAnswer\t\tstring\t// the whole answer, with its full stop\n\tIndex\t\tint\t// which sentence of the text it is\n}\n\nA Fact is a sentence with a key that no other fact of the text has, and a question about it.",
-		"github.com/kvnotes/kvnotes/kvpress/needle.NewWorld":    "func NewWorld() *World\n\nNewWorld is the world that the embedded model was trained in.",
-		"github.com/kvnotes/kvnotes/kvpress/needle.Text":        "type Text struct {\n\tSentences\t[]string\n\tFacts\t\t[]Fact\t// in the order of the text\n}\n\nA Text is filler sentences with facts among them.",
-		"github.com/kvnotes/kvnotes/kvpress/needle.Text.Plant":  "func (t Text) Plant(f Fact, at int) Text\n\nPlant replaces the sentence at a place by a fact and returns the new text.",
-		"github.com/kvnotes/kvnotes/kvpress/needle.Text.String": "func (t Text) String() string\n\nString is the text, sentence after sentence.",
-		"github.com/kvnotes/kvnotes/kvpress/needle.World":       "type World struct {\n\tNames, Cities, Adj, Noun, Verb, Prep, Adv []string\n}\n\nA World is the words that sentences are made of.",
-		"github.com/kvnotes/kvnotes/kvpress/needle.World.Text":  "func (w *World) Text(seed int64, sentences, facts int) Text\n\nText makes a text of a number of sentences, some of them facts. The same seed makes the same text.",
+		"github.com/kvnotes/kvnotes/kvpress/needle":                  "package needle\n\nPackage needle holds a small model that was trained for this project, and the little world it knows: texts of\nfiller sentences with facts hidden among them. The model lies in the binary, so that a first cell, a test or a\nquality curve needs no download.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.Code":             "func Code(city string, code int) Fact\n\nCode is the fact that a city has an access code of four digits.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.Config":           "var Config []byte\n\nThe files of the model, as in a Hugging Face folder. Do not write to them.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.Fact":             "type Fact struct {\n\tSentence\tstring\n\tQuestion\tstring\n\tAnswer\t\tstring\t// the whole answer, with its full stop\n\tIndex\t\tint\t// which sentence of the text it is\n}\n\nA Fact is a sentence with a key that no other fact of the text has, and a question about it.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.GenerationConfig": "var GenerationConfig []byte\n\nThe files of the model, as in a Hugging Face folder. Do not write to them.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.NewWorld":         "func NewWorld() *World\n\nNewWorld is the world that the embedded model was trained in.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.Text":             "type Text struct {\n\tSentences\t[]string\n\tFacts\t\t[]Fact\t// in the order of the text\n}\n\nA Text is filler sentences with facts among them.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.Text.Plant":       "func (t Text) Plant(f Fact, at int) Text\n\nPlant replaces the sentence at a place by a fact and returns the new text. A place before the text is its beginning,\none behind it its end.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.Text.String":      "func (t Text) String() string\n\nString is the text, sentence after sentence.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.Tokenizer":        "var Tokenizer []byte\n\nThe files of the model, as in a Hugging Face folder. Do not write to them.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.TokenizerConfig":  "var TokenizerConfig []byte\n\nThe files of the model, as in a Hugging Face folder. Do not write to them.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.Weights":          "var Weights []byte\n\nThe files of the model, as in a Hugging Face folder. Do not write to them.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.World":            "type World struct {\n\tNames, Cities, Adj, Noun, Verb, Prep, Adv []string\n}\n\nA World is the words that sentences are made of.",
+		"github.com/kvnotes/kvnotes/kvpress/needle.World.Text":       "func (w *World) Text(seed int64, sentences, facts int) Text\n\nText makes a text of a number of sentences, of which at most so many are facts: one whose key is taken already stays\nout. The same seed makes the same text, whatever the version of Go.",
 	})
 }

@@ -4,25 +4,23 @@ package bind
 
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
-	presstest "github.com/kvnotes/kvnotes/kvpress/presstest"
+	kvpress_presstest "github.com/kvnotes/kvnotes/kvpress/presstest"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/kvpress/presstest"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/kvpress/presstest", imports.Package{
 		Name: "presstest",
 		Binds: map[string]reflect.Value{
-			"Check":       reflect.ValueOf(presstest.Check),
-			"CheckScorer": reflect.ValueOf(presstest.CheckScorer),
-			"Depth":       reflect.ValueOf(presstest.Depth),
-			"Dim":         reflect.ValueOf(presstest.Dim),
-			"Heads":       reflect.ValueOf(presstest.Heads),
-			"KVHeads":     reflect.ValueOf(presstest.KVHeads),
-			"Layers":      reflect.ValueOf(presstest.Layers),
-			"Width":       reflect.ValueOf(presstest.Width),
+			"Check":       reflect.ValueOf(kvpress_presstest.Check),
+			"CheckScorer": reflect.ValueOf(kvpress_presstest.CheckScorer),
+			"Depth":       reflect.ValueOf(kvpress_presstest.Depth),
+			"Dim":         reflect.ValueOf(kvpress_presstest.Dim),
+			"Heads":       reflect.ValueOf(kvpress_presstest.Heads),
+			"KVHeads":     reflect.ValueOf(kvpress_presstest.KVHeads),
+			"Layers":      reflect.ValueOf(kvpress_presstest.Layers),
+			"Width":       reflect.ValueOf(kvpress_presstest.Width),
 		},
-		Types:   map[string]reflect.Type{},
-		Proxies: map[string]reflect.Type{},
 		Untypeds: map[string]string{
 			"Depth":   "int:3",
 			"Dim":     "int:16",
@@ -30,11 +28,16 @@ func init() {
 			"KVHeads": "int:3",
 			"Width":   "int:48",
 		},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
+		"github.com/kvnotes/kvnotes/kvpress/presstest":             "package presstest\n\nPackage presstest checks the promises that every press and every scorer keeps, on a small invented model. It is\nmeant for those who write one, in Go or in a notebook cell:\n\n\terr := presstest.CheckScorer(MyScorer{})",
 		"github.com/kvnotes/kvnotes/kvpress/presstest.Check":       "func Check(p kvpress.Press) error\n\nCheck reports the first promise that a press breaks:\n\n  - it has a name, always the same one;\n  - its plans fit the layer: places ascending, each once, none outside;\n  - it changes nothing, and gives the same plan for the same layer, also from several goroutines;\n  - equal scores, short contexts, heads of different lengths and keys that are no numbers lead to a plan that fits\n    or to an error, never to a panic.",
 		"github.com/kvnotes/kvnotes/kvpress/presstest.CheckScorer": "func CheckScorer(s kvpress.Scorer) error\n\nCheckScorer reports the first promise that a scorer breaks: those of Check for the presses that TopK, Ada and Global\nmake of it, and\n\n  - it gives one number for every pair, none of them NaN;\n  - a budget is met exactly: a ratio of 0 keeps all, others keep what KeepCount says;\n  - positions it forces are kept, also when all scores are equal.",
+		"github.com/kvnotes/kvnotes/kvpress/presstest.Depth":       "const Depth = 3\n\nlayers",
+		"github.com/kvnotes/kvnotes/kvpress/presstest.Dim":         "const Dim = 16\n\nchannels of a head",
+		"github.com/kvnotes/kvnotes/kvpress/presstest.Heads":       "const Heads = 6\n\nquery heads",
+		"github.com/kvnotes/kvnotes/kvpress/presstest.KVHeads":     "const KVHeads = 3\n\nkey-value heads",
 		"github.com/kvnotes/kvnotes/kvpress/presstest.Layers":      "func Layers(tokens int) []*kvpress.Layer\n\nLayers makes the layers of a small invented model right after the prefill of a context: queries, keys and values\nare projections of random hidden states, as in a real one. The same numbers of tokens give the same layers.",
+		"github.com/kvnotes/kvnotes/kvpress/presstest.Width":       "const Width = 48\n\nchannels of the model",
 	})
 }

@@ -4,25 +4,23 @@ package bind
 
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
-	progress "github.com/kvnotes/kvnotes/kvpress/progress"
+	kvpress_progress "github.com/kvnotes/kvnotes/kvpress/progress"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/kvpress/progress"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/kvpress/progress", imports.Package{
 		Name: "progress",
 		Binds: map[string]reflect.Value{
-			"Report": reflect.ValueOf(progress.Report),
-			"With":   reflect.ValueOf(progress.With),
+			"Report": reflect.ValueOf(kvpress_progress.Report),
+			"With":   reflect.ValueOf(kvpress_progress.With),
 		},
 		Types: map[string]reflect.Type{
-			"Func": reflect.TypeOf((*progress.Func)(nil)).Elem(),
+			"Func": reflect.TypeOf((*kvpress_progress.Func)(nil)).Elem(),
 		},
-		Proxies:  map[string]reflect.Type{},
-		Untypeds: map[string]string{},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
+		"github.com/kvnotes/kvnotes/kvpress/progress":        "package progress\n\nPackage progress carries reports of how far a long step is through a context, from the code that does the work to\nwhoever shows a bar: a terminal, a notebook, nobody.",
 		"github.com/kvnotes/kvnotes/kvpress/progress.Func":   "type Func func(stage string, done, total int64)\n\nA Func takes a report: done of total steps of a stage are finished. Total is 0 when it is not known.",
 		"github.com/kvnotes/kvnotes/kvpress/progress.Report": "func Report(ctx context.Context, stage string, done, total int64)\n\nReport says how far a stage is. Without a Func in the context it does nothing.",
 		"github.com/kvnotes/kvnotes/kvpress/progress.With":   "func With(ctx context.Context, f Func) context.Context\n\nWith makes a context whose reports go to f.",

@@ -4,52 +4,51 @@ package bind
 
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
-	tensor "github.com/kvnotes/kvnotes/kvpress/tensor"
+	kvpress_tensor "github.com/kvnotes/kvnotes/kvpress/tensor"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/kvpress/tensor"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/kvpress/tensor", imports.Package{
 		Name: "tensor",
 		Binds: map[string]reflect.Value{
-			"Add":        reflect.ValueOf(tensor.Add),
-			"AddScaled":  reflect.ValueOf(tensor.AddScaled),
-			"Assembly":   reflect.ValueOf(tensor.Assembly),
-			"Attend":     reflect.ValueOf(tensor.Attend),
-			"Dot":        reflect.ValueOf(tensor.Dot),
-			"FromBF16":   reflect.ValueOf(tensor.FromBF16),
-			"FromF16":    reflect.ValueOf(tensor.FromF16),
-			"Max":        reflect.ValueOf(tensor.Max),
-			"Mul":        reflect.ValueOf(tensor.Mul),
-			"MulT":       reflect.ValueOf(tensor.MulT),
-			"New":        reflect.ValueOf(tensor.New),
-			"Norm":       reflect.ValueOf(tensor.Norm),
-			"PackBF16":   reflect.ValueOf(tensor.PackBF16),
-			"PackF32":    reflect.ValueOf(tensor.PackF32),
-			"PageRows":   reflect.ValueOf(tensor.PageRows),
-			"Parallel":   reflect.ValueOf(tensor.Parallel),
-			"RMSNorm":    reflect.ValueOf(tensor.RMSNorm),
-			"Scale":      reflect.ValueOf(tensor.Scale),
-			"SetThreads": reflect.ValueOf(tensor.SetThreads),
-			"SiLUMul":    reflect.ValueOf(tensor.SiLUMul),
-			"Softmax":    reflect.ValueOf(tensor.Softmax),
-			"Sum":        reflect.ValueOf(tensor.Sum),
-			"Threads":    reflect.ValueOf(tensor.Threads),
-			"ToBF16":     reflect.ValueOf(tensor.ToBF16),
+			"Add":        reflect.ValueOf(kvpress_tensor.Add),
+			"AddScaled":  reflect.ValueOf(kvpress_tensor.AddScaled),
+			"Assembly":   reflect.ValueOf(kvpress_tensor.Assembly),
+			"Attend":     reflect.ValueOf(kvpress_tensor.Attend),
+			"Dot":        reflect.ValueOf(kvpress_tensor.Dot),
+			"FromBF16":   reflect.ValueOf(kvpress_tensor.FromBF16),
+			"FromF16":    reflect.ValueOf(kvpress_tensor.FromF16),
+			"Max":        reflect.ValueOf(kvpress_tensor.Max),
+			"Mul":        reflect.ValueOf(kvpress_tensor.Mul),
+			"MulT":       reflect.ValueOf(kvpress_tensor.MulT),
+			"New":        reflect.ValueOf(kvpress_tensor.New),
+			"Norm":       reflect.ValueOf(kvpress_tensor.Norm),
+			"PackBF16":   reflect.ValueOf(kvpress_tensor.PackBF16),
+			"PackF32":    reflect.ValueOf(kvpress_tensor.PackF32),
+			"PageRows":   reflect.ValueOf(kvpress_tensor.PageRows),
+			"Parallel":   reflect.ValueOf(kvpress_tensor.Parallel),
+			"RMSNorm":    reflect.ValueOf(kvpress_tensor.RMSNorm),
+			"Scale":      reflect.ValueOf(kvpress_tensor.Scale),
+			"SetThreads": reflect.ValueOf(kvpress_tensor.SetThreads),
+			"SiLUMul":    reflect.ValueOf(kvpress_tensor.SiLUMul),
+			"Softmax":    reflect.ValueOf(kvpress_tensor.Softmax),
+			"Sum":        reflect.ValueOf(kvpress_tensor.Sum),
+			"Threads":    reflect.ValueOf(kvpress_tensor.Threads),
+			"ToBF16":     reflect.ValueOf(kvpress_tensor.ToBF16),
 		},
 		Types: map[string]reflect.Type{
-			"Mat":    reflect.TypeOf((*tensor.Mat)(nil)).Elem(),
-			"Pages":  reflect.TypeOf((*tensor.Pages)(nil)).Elem(),
-			"Rope":   reflect.TypeOf((*tensor.Rope)(nil)).Elem(),
-			"Weight": reflect.TypeOf((*tensor.Weight)(nil)).Elem(),
+			"Mat":    reflect.TypeOf((*kvpress_tensor.Mat)(nil)).Elem(),
+			"Pages":  reflect.TypeOf((*kvpress_tensor.Pages)(nil)).Elem(),
+			"Rope":   reflect.TypeOf((*kvpress_tensor.Rope)(nil)).Elem(),
+			"Weight": reflect.TypeOf((*kvpress_tensor.Weight)(nil)).Elem(),
 		},
-		Proxies: map[string]reflect.Type{},
 		Untypeds: map[string]string{
 			"PageRows": "int:32",
 		},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
+		"github.com/kvnotes/kvnotes/kvpress/tensor":                 "package tensor\n\nPackage tensor holds matrices of float32 and the loops over them that everything else is built on. The hot loops\nexist twice: in assembly for processors with AVX2 and FMA, chosen when the program starts, and in Go.\n\nResults have the same bits for any number of threads: each number of a product is summed up in one fixed order.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Add":             "func Add(dst, x []float32)\n\nAdd is dst += x.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.AddScaled":       "func AddScaled(dst []float32, s float32, x []float32)\n\nAddScaled is dst += s * x.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Assembly":        "func Assembly() bool\n\nAssembly tells whether the loops in assembly are in use.",
@@ -71,6 +70,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Norm":            "func Norm(x []float32) float32\n\nNorm is the Euclidean length.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.PackBF16":        "func PackBF16(out, in int, data []byte) (*Weight, error)\n\nPackBF16 packs bfloat16 numbers, little endian, row after row.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.PackF32":         "func PackF32(out, in int, data []float32) (*Weight, error)\n\nPackF32 packs float32 numbers, row after row.",
+		"github.com/kvnotes/kvnotes/kvpress/tensor.PageRows":        "const PageRows = 32\n\nPageRows is how many pairs a page of keys and values holds.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Pages":           "type Pages struct {\n\tLen, Dim\tint\n\tK, V\t\t[][]float32\n\tShort\t\tint\n\tChannels\t[]int\n}\n\nPages are the keys and values of one KV head. The keys of a page are stored transposed, K[p] is (Dim, PageRows), so\nthat scores and values alike are products with rows that lie together; V[p] is (PageRows, Dim). Pages before\nnumber Short hold the listed channels of the keys only, K[p] is (len(Channels), PageRows); the others count as 0.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Parallel":        "func Parallel(n int, f func(i int))\n\nParallel calls f for 0 .. n-1, on all threads. A call while another one runs, from inside it or from elsewhere,\ndoes its work alone. A panic of f comes out of Parallel.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.RMSNorm":         "func RMSNorm(dst, x, weight []float32, epsilon float32)\n\nRMSNorm divides x by its root mean square and multiplies it by weight. dst may be x.",

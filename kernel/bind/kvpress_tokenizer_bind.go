@@ -4,25 +4,23 @@ package bind
 
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
-	tokenizer "github.com/kvnotes/kvnotes/kvpress/tokenizer"
+	kvpress_tokenizer "github.com/kvnotes/kvnotes/kvpress/tokenizer"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/kvpress/tokenizer"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/kvpress/tokenizer", imports.Package{
 		Name: "tokenizer",
 		Binds: map[string]reflect.Value{
-			"Load": reflect.ValueOf(tokenizer.Load),
+			"Load": reflect.ValueOf(kvpress_tokenizer.Load),
 		},
 		Types: map[string]reflect.Type{
-			"Message":   reflect.TypeOf((*tokenizer.Message)(nil)).Elem(),
-			"Tokenizer": reflect.TypeOf((*tokenizer.Tokenizer)(nil)).Elem(),
+			"Message":   reflect.TypeOf((*kvpress_tokenizer.Message)(nil)).Elem(),
+			"Tokenizer": reflect.TypeOf((*kvpress_tokenizer.Tokenizer)(nil)).Elem(),
 		},
-		Proxies:  map[string]reflect.Type{},
-		Untypeds: map[string]string{},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
+		"github.com/kvnotes/kvnotes/kvpress/tokenizer":                           "package tokenizer\n\nPackage tokenizer turns text into token numbers and back, as a Hugging Face tokenizer.json says, and writes chats\nby a model's template. A component that it does not know exactly is refused by name: a tokenizer that is almost\nright gives wrong answers without an error.",
 		"github.com/kvnotes/kvnotes/kvpress/tokenizer.Load":                      "func Load(tokenizerJSON, configJSON, templateFile []byte) (*Tokenizer, error)\n\nLoad reads a tokenizer. The configuration and the template file may be nil.",
 		"github.com/kvnotes/kvnotes/kvpress/tokenizer.Message":                   "type Message struct {\n\tRole\tstring\t// \"system\", \"user\", \"assistant\"\n\tContent\tstring\n}\n\nA Message is one turn of a chat.",
 		"github.com/kvnotes/kvnotes/kvpress/tokenizer.Tokenizer":                 "type Tokenizer struct {\n\tvocabulary\tmap[string]int\n\ttokens\t\t[]string\t// by number; \"\" where there is none\n\tranks\t\tmap[pair]merge\n\tspecial\t\tmap[int]bool\n\tadded\t\t[]addedToken\t// longest first\n\tsplit\t\tsplitter\n\tconfig\t\tconfig\n\ttemplate\tstring\n\n\tmu\tsync.Mutex\n\twords\tmap[string][]int\t// what words became, so that a word is merged once\n}\n\nA Tokenizer is safe for use by several goroutines.",

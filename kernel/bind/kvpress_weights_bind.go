@@ -4,37 +4,38 @@ package bind
 
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
-	weights "github.com/kvnotes/kvnotes/kvpress/weights"
+	kvpress_weights "github.com/kvnotes/kvnotes/kvpress/weights"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/kvpress/weights"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/kvpress/weights", imports.Package{
 		Name: "weights",
 		Binds: map[string]reflect.Value{
-			"BF16":       reflect.ValueOf(weights.BF16),
-			"F16":        reflect.ValueOf(weights.F16),
-			"F32":        reflect.ValueOf(weights.F32),
-			"FromBytes":  reflect.ValueOf(weights.FromBytes),
-			"I32":        reflect.ValueOf(weights.I32),
-			"OpenFile":   reflect.ValueOf(weights.OpenFile),
-			"OpenFolder": reflect.ValueOf(weights.OpenFolder),
-			"OpenGGUF":   reflect.ValueOf(weights.OpenGGUF),
-			"U16":        reflect.ValueOf(weights.U16),
-			"Write":      reflect.ValueOf(weights.Write),
+			"BF16":       reflect.ValueOf(kvpress_weights.BF16),
+			"F16":        reflect.ValueOf(kvpress_weights.F16),
+			"F32":        reflect.ValueOf(kvpress_weights.F32),
+			"FromBytes":  reflect.ValueOf(kvpress_weights.FromBytes),
+			"I32":        reflect.ValueOf(kvpress_weights.I32),
+			"OpenFile":   reflect.ValueOf(kvpress_weights.OpenFile),
+			"OpenFolder": reflect.ValueOf(kvpress_weights.OpenFolder),
+			"OpenGGUF":   reflect.ValueOf(kvpress_weights.OpenGGUF),
+			"U16":        reflect.ValueOf(kvpress_weights.U16),
+			"Write":      reflect.ValueOf(kvpress_weights.Write),
 		},
 		Types: map[string]reflect.Type{
-			"DType":  reflect.TypeOf((*weights.DType)(nil)).Elem(),
-			"File":   reflect.TypeOf((*weights.File)(nil)).Elem(),
-			"GGUF":   reflect.TypeOf((*weights.GGUF)(nil)).Elem(),
-			"Tensor": reflect.TypeOf((*weights.Tensor)(nil)).Elem(),
+			"DType":  reflect.TypeOf((*kvpress_weights.DType)(nil)).Elem(),
+			"File":   reflect.TypeOf((*kvpress_weights.File)(nil)).Elem(),
+			"GGUF":   reflect.TypeOf((*kvpress_weights.GGUF)(nil)).Elem(),
+			"Tensor": reflect.TypeOf((*kvpress_weights.Tensor)(nil)).Elem(),
 		},
-		Proxies:  map[string]reflect.Type{},
-		Untypeds: map[string]string{},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
+		"github.com/kvnotes/kvnotes/kvpress/weights":                 "package weights\n\nPackage weights reads and writes files of numbers: safetensors, whole or in shards, and GGUF.",
+		"github.com/kvnotes/kvnotes/kvpress/weights.BF16":            "const BF16 DType = \"BF16\"\n\nThe types that are read. Others are kept as bytes.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.DType":           "type DType string\n\nA DType is the type of a tensor's numbers, spelled as in safetensors files.",
+		"github.com/kvnotes/kvnotes/kvpress/weights.F16":             "const F16 DType = \"F16\"\n\nThe types that are read. Others are kept as bytes.",
+		"github.com/kvnotes/kvnotes/kvpress/weights.F32":             "const F32 DType = \"F32\"\n\nThe types that are read. Others are kept as bytes.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.File":            "type File struct {\n\tname\t\tstring\n\ttensors\t\tmap[string]Tensor\n\tmetadata\tmap[string]string\n\tmapped\t\t[]mmap.MMap\n\tbytes\t\tint64\n}\n\nA File is a set of named tensors, in one file or several.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.File.Bytes":      "func (f *File) Bytes() int64\n\nBytes is the size of the file, or of all shards.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.File.Close":      "func (f *File) Close() error\n\nClose unmaps the file. Views of its tensors must not be used any more.",
@@ -50,12 +51,14 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/weights.GGUF.Names":      "func (g *GGUF) Names() []string\n\nNames lists the tensors, in the order of the file.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.GGUF.String":     "func (g *GGUF) String(key string) (string, error)\n\nString returns metadata that is text.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.GGUF.Strings":    "func (g *GGUF) Strings(key string) ([]string, error)\n\nStrings returns metadata that is a list of texts.",
+		"github.com/kvnotes/kvnotes/kvpress/weights.I32":             "const I32 DType = \"I32\"\n\nThe types that are read. Others are kept as bytes.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.OpenFile":        "func OpenFile(path string) (*File, error)\n\nOpenFile maps one safetensors file into memory.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.OpenFolder":      "func OpenFolder(dir string) (*File, error)\n\nOpenFolder maps the weights of a Hugging Face folder into memory: model.safetensors, or the shards that\nmodel.safetensors.index.json lists.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.OpenGGUF":        "func OpenGGUF(path string) (*GGUF, error)\n\nOpenGGUF maps a file into memory.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.Tensor":          "type Tensor struct {\n\tName\tstring\n\tDType\tDType\n\tShape\t[]int\n\tData\t[]byte\n}\n\nA Tensor is a named array of numbers: little endian, row after row. Data is a view into the file.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.Tensor.Elements": "func (t Tensor) Elements() int\n\nElements is how many numbers the tensor has.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.Tensor.Float32":  "func (t Tensor) Float32() ([]float32, error)\n\nFloat32 copies the numbers as float32.",
+		"github.com/kvnotes/kvnotes/kvpress/weights.U16":             "const U16 DType = \"U16\"\n\nThe types that are read. Others are kept as bytes.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.Write":           "func Write(path string, tensors []Tensor, metadata map[string]string) error\n\nWrite writes a safetensors file: under another name first, so that a half-written file is never found.",
 	})
 }

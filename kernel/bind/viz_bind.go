@@ -9,7 +9,7 @@ import (
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/viz"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/viz", imports.Package{
 		Name: "viz",
 		Binds: map[string]reflect.Value{
 			"Attention":     reflect.ValueOf(viz.Attention),
@@ -27,11 +27,9 @@ func init() {
 			"Line":   reflect.TypeOf((*viz.Line)(nil)).Elem(),
 			"Tokens": reflect.TypeOf((*viz.Tokens)(nil)).Elem(),
 		},
-		Proxies:  map[string]reflect.Type{},
-		Untypeds: map[string]string{},
-		Wrappers: map[string][]string{},
-	}
+	})
 	document(map[string]string{
+		"github.com/kvnotes/kvnotes/viz":                    "package viz\n\nPackage viz draws what a press does: which pairs each layer and head keeps, what it thought of them, what that\ncosts in answers. A chart is shown by any notebook kernel that knows gophernotes' conventions: interactive where\nECharts is at hand, else as a picture, and always with a summary in words.",
 		"github.com/kvnotes/kvnotes/viz.Attention":          "func Attention(s *llm.Session, layer, last int) *Chart\n\nAttention draws how much attention the last queries of the context pay to each token in one layer, a line per KV\nhead, the mean over its query heads. Needs a session that recorded hidden states.",
 		"github.com/kvnotes/kvnotes/viz.Chart":              "type Chart struct {\n\ttitle\tstring\n\tsummary\tstring\n\toption\tmap[string]interface{}\t// for ECharts; nil for a chart that is plain text\n\tsvg\tstring\n\tpng\tfunc() ([]byte, error)\n\tpage\tstring\t// hypertext of a chart that is plain text\n\twidth\tint\n\theight\tint\n}\n\nA Chart is one picture.",
 		"github.com/kvnotes/kvnotes/viz.Chart.HTML":         "func (c *Chart) HTML() string\n\nHTML is the chart for a page: the drawing, which becomes the interactive chart when ECharts is found, first in the\nkernel's own folder on the notebook server, then at the address above. A chart of plain text needs no script.",

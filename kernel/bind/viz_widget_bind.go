@@ -4,56 +4,55 @@ package bind
 
 import (
 	imports "github.com/gopherdata/gophernotes/imports"
-	widget "github.com/kvnotes/kvnotes/viz/widget"
+	viz_widget "github.com/kvnotes/kvnotes/viz/widget"
 	reflect "reflect"
 )
 
 func init() {
-	imports.Packages["github.com/kvnotes/kvnotes/viz/widget"] = imports.Package{
+	extend("github.com/kvnotes/kvnotes/viz/widget", imports.Package{
 		Name: "widget",
 		Binds: map[string]reflect.Value{
-			"Connect":            reflect.ValueOf(widget.Connect),
-			"NewButton":          reflect.ValueOf(widget.NewButton),
-			"NewCheckbox":        reflect.ValueOf(widget.NewCheckbox),
-			"NewDropdown":        reflect.ValueOf(widget.NewDropdown),
-			"NewFloatSlider":     reflect.ValueOf(widget.NewFloatSlider),
-			"NewHBox":            reflect.ValueOf(widget.NewHBox),
-			"NewHTML":            reflect.ValueOf(widget.NewHTML),
-			"NewImage":           reflect.ValueOf(widget.NewImage),
-			"NewIntSlider":       reflect.ValueOf(widget.NewIntSlider),
-			"NewLabel":           reflect.ValueOf(widget.NewLabel),
-			"NewOutput":          reflect.ValueOf(widget.NewOutput),
-			"NewPlay":            reflect.ValueOf(widget.NewPlay),
-			"NewSelectMultiple":  reflect.ValueOf(widget.NewSelectMultiple),
-			"NewSelectionSlider": reflect.ValueOf(widget.NewSelectionSlider),
-			"NewTab":             reflect.ValueOf(widget.NewTab),
-			"NewText":            reflect.ValueOf(widget.NewText),
-			"NewVBox":            reflect.ValueOf(widget.NewVBox),
+			"Connect":            reflect.ValueOf(viz_widget.Connect),
+			"NewButton":          reflect.ValueOf(viz_widget.NewButton),
+			"NewCheckbox":        reflect.ValueOf(viz_widget.NewCheckbox),
+			"NewDropdown":        reflect.ValueOf(viz_widget.NewDropdown),
+			"NewFloatSlider":     reflect.ValueOf(viz_widget.NewFloatSlider),
+			"NewHBox":            reflect.ValueOf(viz_widget.NewHBox),
+			"NewHTML":            reflect.ValueOf(viz_widget.NewHTML),
+			"NewImage":           reflect.ValueOf(viz_widget.NewImage),
+			"NewIntSlider":       reflect.ValueOf(viz_widget.NewIntSlider),
+			"NewLabel":           reflect.ValueOf(viz_widget.NewLabel),
+			"NewOutput":          reflect.ValueOf(viz_widget.NewOutput),
+			"NewPlay":            reflect.ValueOf(viz_widget.NewPlay),
+			"NewSelectMultiple":  reflect.ValueOf(viz_widget.NewSelectMultiple),
+			"NewSelectionSlider": reflect.ValueOf(viz_widget.NewSelectionSlider),
+			"NewTab":             reflect.ValueOf(viz_widget.NewTab),
+			"NewText":            reflect.ValueOf(viz_widget.NewText),
+			"NewVBox":            reflect.ValueOf(viz_widget.NewVBox),
 		},
 		Types: map[string]reflect.Type{
-			"Box":            reflect.TypeOf((*widget.Box)(nil)).Elem(),
-			"Button":         reflect.TypeOf((*widget.Button)(nil)).Elem(),
-			"Checkbox":       reflect.TypeOf((*widget.Checkbox)(nil)).Elem(),
-			"Choice":         reflect.TypeOf((*widget.Choice)(nil)).Elem(),
-			"Comm":           reflect.TypeOf((*widget.Comm)(nil)).Elem(),
-			"FloatSlider":    reflect.TypeOf((*widget.FloatSlider)(nil)).Elem(),
-			"Image":          reflect.TypeOf((*widget.Image)(nil)).Elem(),
-			"IntSlider":      reflect.TypeOf((*widget.IntSlider)(nil)).Elem(),
-			"Model":          reflect.TypeOf((*widget.Model)(nil)).Elem(),
-			"Output":         reflect.TypeOf((*widget.Output)(nil)).Elem(),
-			"Play":           reflect.TypeOf((*widget.Play)(nil)).Elem(),
-			"Receiver":       reflect.TypeOf((*widget.Receiver)(nil)).Elem(),
-			"SelectMultiple": reflect.TypeOf((*widget.SelectMultiple)(nil)).Elem(),
-			"Text":           reflect.TypeOf((*widget.Text)(nil)).Elem(),
-			"Transport":      reflect.TypeOf((*widget.Transport)(nil)).Elem(),
-			"Widget":         reflect.TypeOf((*widget.Widget)(nil)).Elem(),
+			"Box":            reflect.TypeOf((*viz_widget.Box)(nil)).Elem(),
+			"Button":         reflect.TypeOf((*viz_widget.Button)(nil)).Elem(),
+			"Checkbox":       reflect.TypeOf((*viz_widget.Checkbox)(nil)).Elem(),
+			"Choice":         reflect.TypeOf((*viz_widget.Choice)(nil)).Elem(),
+			"Comm":           reflect.TypeOf((*viz_widget.Comm)(nil)).Elem(),
+			"FloatSlider":    reflect.TypeOf((*viz_widget.FloatSlider)(nil)).Elem(),
+			"Image":          reflect.TypeOf((*viz_widget.Image)(nil)).Elem(),
+			"IntSlider":      reflect.TypeOf((*viz_widget.IntSlider)(nil)).Elem(),
+			"Model":          reflect.TypeOf((*viz_widget.Model)(nil)).Elem(),
+			"Output":         reflect.TypeOf((*viz_widget.Output)(nil)).Elem(),
+			"Play":           reflect.TypeOf((*viz_widget.Play)(nil)).Elem(),
+			"Receiver":       reflect.TypeOf((*viz_widget.Receiver)(nil)).Elem(),
+			"SelectMultiple": reflect.TypeOf((*viz_widget.SelectMultiple)(nil)).Elem(),
+			"Text":           reflect.TypeOf((*viz_widget.Text)(nil)).Elem(),
+			"Transport":      reflect.TypeOf((*viz_widget.Transport)(nil)).Elem(),
+			"Widget":         reflect.TypeOf((*viz_widget.Widget)(nil)).Elem(),
 		},
 		Proxies: map[string]reflect.Type{
-			"Comm":      reflect.TypeOf((*P_widget_Comm)(nil)).Elem(),
-			"Transport": reflect.TypeOf((*P_widget_Transport)(nil)).Elem(),
-			"Widget":    reflect.TypeOf((*P_widget_Widget)(nil)).Elem(),
+			"Comm":      reflect.TypeOf((*P_viz_widget_Comm)(nil)).Elem(),
+			"Transport": reflect.TypeOf((*P_viz_widget_Transport)(nil)).Elem(),
+			"Widget":    reflect.TypeOf((*P_viz_widget_Widget)(nil)).Elem(),
 		},
-		Untypeds: map[string]string{},
 		Wrappers: map[string][]string{
 			"Box":            {"Close", "Get", "Height", "ModelID", "OnChange", "Set", "SimpleRender", "Width"},
 			"Button":         {"Close", "Get", "Height", "ModelID", "OnChange", "Set", "SimpleRender", "Width"},
@@ -67,8 +66,9 @@ func init() {
 			"SelectMultiple": {"Close", "Get", "Height", "ModelID", "OnChange", "Set", "SimpleRender", "Width"},
 			"Text":           {"Close", "Get", "Height", "ModelID", "OnChange", "Set", "SimpleRender", "Width"},
 		},
-	}
+	})
 	document(map[string]string{
+		"github.com/kvnotes/kvnotes/viz/widget":                         "package widget\n\nPackage widget makes the sliders, menus and buttons of ipywidgets 8 from Go: a widget is shown in a notebook as any\nvalue is, and calls back when the reader moves it. It speaks the comm messages of the target \"jupyter.widget\", so\nJupyterLab and Notebook show it with the ipywidgets they have installed.\n\n\tratio := widget.NewFloatSlider(\"ratio\", 0.5, 0, 0.95, 0.05)\n\tratio.OnChange(func() { out.SetValue(draw(ratio.Value())) })\n\twidget.NewVBox(ratio, out)",
 		"github.com/kvnotes/kvnotes/viz/widget.Box":                     "type Box struct{ *Model }\n\nA Box holds widgets.",
 		"github.com/kvnotes/kvnotes/viz/widget.Box.Index":               "func (w *Box) Index() int\n\nIndex is the page of a tab that is open, -1 if there is none.",
 		"github.com/kvnotes/kvnotes/viz/widget.Button":                  "type Button struct{ *Model }\n\nA Button can be clicked.",
@@ -81,6 +81,9 @@ func init() {
 		"github.com/kvnotes/kvnotes/viz/widget.Choice.SetValue":         "func (w *Choice) SetValue(v string) error\n\nSetValue chooses a text.",
 		"github.com/kvnotes/kvnotes/viz/widget.Choice.Value":            "func (w *Choice) Value() string\n\nValue is the chosen text, \"\" if there is none.",
 		"github.com/kvnotes/kvnotes/viz/widget.Comm":                    "type Comm interface {\n\tID() string\n\tSend(data map[string]interface{}, buffers [][]byte) error\n\tClose() error\n}\n\nA Comm is a channel to one part of the front end.",
+		"github.com/kvnotes/kvnotes/viz/widget.Comm.Close":              "func Close() error",
+		"github.com/kvnotes/kvnotes/viz/widget.Comm.ID":                 "func ID() string",
+		"github.com/kvnotes/kvnotes/viz/widget.Comm.Send":               "func Send(data map[string]interface{}, buffers [][]byte) error",
 		"github.com/kvnotes/kvnotes/viz/widget.Connect":                 "func Connect(t Transport)\n\nConnect says what carries messages from now on; nil means nothing does.",
 		"github.com/kvnotes/kvnotes/viz/widget.FloatSlider":             "type FloatSlider struct{ *Model }\n\nA FloatSlider picks a number.",
 		"github.com/kvnotes/kvnotes/viz/widget.FloatSlider.SetValue":    "func (w *FloatSlider) SetValue(v float64) error\n\nSetValue changes the number.",
@@ -129,12 +132,17 @@ func init() {
 		"github.com/kvnotes/kvnotes/viz/widget.Text.SetValue":           "func (w *Text) SetValue(v string) error\n\nSetValue changes the text.",
 		"github.com/kvnotes/kvnotes/viz/widget.Text.Value":              "func (w *Text) Value() string\n\nValue is the text.",
 		"github.com/kvnotes/kvnotes/viz/widget.Transport":               "type Transport interface {\n\t// Open opens a channel to the front end.\n\tOpen(target string, data, metadata map[string]interface{}, buffers [][]byte, receive Receiver) (Comm, error)\n\t// Accept lets the front end open channels of a target.\n\tAccept(target string, opened func(Comm) Receiver)\n\t// Parent is the id of the request whose output it is now. What was written before has been delivered.\n\tParent() string\n}\n\nA Transport carries messages between widgets and the front end; the kernel is one.",
+		"github.com/kvnotes/kvnotes/viz/widget.Transport.Accept":        "func Accept(target string, opened func(Comm) Receiver)\n\nAccept lets the front end open channels of a target.",
+		"github.com/kvnotes/kvnotes/viz/widget.Transport.Open":          "func Open(target string, data, metadata map[string]interface{}, buffers [][]byte, receive Receiver) (Comm, error)\n\nOpen opens a channel to the front end.",
+		"github.com/kvnotes/kvnotes/viz/widget.Transport.Parent":        "func Parent() string\n\nParent is the id of the request whose output it is now. What was written before has been delivered.",
 		"github.com/kvnotes/kvnotes/viz/widget.Widget":                  "type Widget interface {\n\t// ModelID opens the widget if it is not, and is its name in the front end.\n\tModelID() (string, error)\n\t// SimpleRender is what a notebook shows of it.\n\tSimpleRender() map[string]interface{}\n}\n\nA Widget is something that a box can hold and a notebook can show.",
+		"github.com/kvnotes/kvnotes/viz/widget.Widget.ModelID":          "func ModelID() (string, error)\n\nModelID opens the widget if it is not, and is its name in the front end.",
+		"github.com/kvnotes/kvnotes/viz/widget.Widget.SimpleRender":     "func SimpleRender() map[string]interface{}\n\nSimpleRender is what a notebook shows of it.",
 	})
 }
 
-// P_widget_Comm lets a type of a cell be a widget.Comm.
-type P_widget_Comm struct {
+// P_viz_widget_Comm lets a type of a cell be a viz_widget.Comm.
+type P_viz_widget_Comm struct {
 	Object interface{}
 	Close_ func(_ interface{}) error
 	ID_    func(_ interface{}) string
@@ -142,56 +150,56 @@ type P_widget_Comm struct {
 }
 
 // Close calls the method of the cell's type.
-func (p *P_widget_Comm) Close() error {
+func (p *P_viz_widget_Comm) Close() error {
 	return p.Close_(p.Object)
 }
 
 // ID calls the method of the cell's type.
-func (p *P_widget_Comm) ID() string {
+func (p *P_viz_widget_Comm) ID() string {
 	return p.ID_(p.Object)
 }
 
 // Send calls the method of the cell's type.
-func (p *P_widget_Comm) Send(a0 map[string]interface{}, a1 [][]byte) error {
+func (p *P_viz_widget_Comm) Send(a0 map[string]interface{}, a1 [][]byte) error {
 	return p.Send_(p.Object, a0, a1)
 }
 
-// P_widget_Transport lets a type of a cell be a widget.Transport.
-type P_widget_Transport struct {
+// P_viz_widget_Transport lets a type of a cell be a viz_widget.Transport.
+type P_viz_widget_Transport struct {
 	Object  interface{}
-	Accept_ func(_ interface{}, a0 string, a1 func(widget.Comm) widget.Receiver)
-	Open_   func(_ interface{}, a0 string, a1 map[string]interface{}, a2 map[string]interface{}, a3 [][]byte, a4 widget.Receiver) (widget.Comm, error)
+	Accept_ func(_ interface{}, a0 string, a1 func(viz_widget.Comm) viz_widget.Receiver)
+	Open_   func(_ interface{}, a0 string, a1 map[string]interface{}, a2 map[string]interface{}, a3 [][]byte, a4 viz_widget.Receiver) (viz_widget.Comm, error)
 	Parent_ func(_ interface{}) string
 }
 
 // Accept calls the method of the cell's type.
-func (p *P_widget_Transport) Accept(a0 string, a1 func(widget.Comm) widget.Receiver) {
+func (p *P_viz_widget_Transport) Accept(a0 string, a1 func(viz_widget.Comm) viz_widget.Receiver) {
 	p.Accept_(p.Object, a0, a1)
 }
 
 // Open calls the method of the cell's type.
-func (p *P_widget_Transport) Open(a0 string, a1 map[string]interface{}, a2 map[string]interface{}, a3 [][]byte, a4 widget.Receiver) (widget.Comm, error) {
+func (p *P_viz_widget_Transport) Open(a0 string, a1 map[string]interface{}, a2 map[string]interface{}, a3 [][]byte, a4 viz_widget.Receiver) (viz_widget.Comm, error) {
 	return p.Open_(p.Object, a0, a1, a2, a3, a4)
 }
 
 // Parent calls the method of the cell's type.
-func (p *P_widget_Transport) Parent() string {
+func (p *P_viz_widget_Transport) Parent() string {
 	return p.Parent_(p.Object)
 }
 
-// P_widget_Widget lets a type of a cell be a widget.Widget.
-type P_widget_Widget struct {
+// P_viz_widget_Widget lets a type of a cell be a viz_widget.Widget.
+type P_viz_widget_Widget struct {
 	Object        interface{}
 	ModelID_      func(_ interface{}) (string, error)
 	SimpleRender_ func(_ interface{}) map[string]interface{}
 }
 
 // ModelID calls the method of the cell's type.
-func (p *P_widget_Widget) ModelID() (string, error) {
+func (p *P_viz_widget_Widget) ModelID() (string, error) {
 	return p.ModelID_(p.Object)
 }
 
 // SimpleRender calls the method of the cell's type.
-func (p *P_widget_Widget) SimpleRender() map[string]interface{} {
+func (p *P_viz_widget_Widget) SimpleRender() map[string]interface{} {
 	return p.SimpleRender_(p.Object)
 }

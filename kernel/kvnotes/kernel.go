@@ -250,7 +250,7 @@ func runKernel(connection string) error {
 	if err != nil {
 		return err
 	}
-	interp.Documentation = bind.Documentation()
+	interp.Documentation = bind.Documentation
 	data, err := userData()
 	if err != nil {
 		return err

@@ -3,7 +3,8 @@ package interp
 import (
 	"bufio"
 	"errors"
-	"fmt"
+	"go/scanner"
+	"go/token"
 	"io"
 	"slices"
 	"strings"
@@ -30,9 +31,39 @@ func (in *Interp) Complete(code string, cursor int) (matches []string, start, en
 		}
 		return matches, cursor - len([]rune(typed)), cursor
 	}
-	_, matches, _ = in.gomacro.CompleteWords(line, len(line))
 	word := fast.TailIdentifier(line)
-	return matches, cursor - len([]rune(word)), cursor
+	start = cursor - len([]rune(word))
+	matches = in.words(line)
+	if !strings.HasSuffix(strings.TrimSuffix(line, word), ".") && word != "" {
+		matches = append(matches, declared(string(runes[:start])+string(runes[cursor:]), word)...)
+	}
+	slices.Sort(matches)
+	return slices.Compact(matches), start, cursor
+}
+
+// words asks the interpreter how a line may go on.
+func (in *Interp) words(line string) (matches []string) {
+	defer func() { _ = recover() }() // the interpreter's answer to lines that mean nothing
+	_, matches, _ = in.gomacro.CompleteWords(line, len(line))
+	return slices.DeleteFunc(matches, func(m string) bool { return strings.Contains(m, "·") })
+}
+
+// declared lists the names in code, which may not have run yet, that begin with a word.
+func declared(code, word string) (names []string) {
+	var s scanner.Scanner
+	file := token.NewFileSet().AddFile("", -1, len(code))
+	s.Init(file, []byte(code), nil, 0)
+	behindDot := false
+	for {
+		_, kind, text := s.Scan()
+		switch {
+		case kind == token.EOF:
+			return names
+		case kind == token.IDENT && !behindDot && strings.HasPrefix(text, word):
+			names = append(names, text)
+		}
+		behindDot = kind == token.PERIOD
+	}
 }
 
 // inImport reports whether a string that begins here is an import path.
@@ -65,84 +96,10 @@ func (in *Interp) IsComplete(code string) (status, indent string) {
 		return "complete", ""
 	}
 	if _, err := in.parse(in.gomacro, cellName, code); err != nil {
+		if strings.Contains(err.Error(), "not terminated") { // a text or comment over several lines
+			return "incomplete", ""
+		}
 		return "invalid", ""
 	}
 	return "complete", ""
-}
-
-// Inspect describes the name at the cursor: its type, its value if it has one, and its documentation if it is known.
-func (in *Interp) Inspect(code string, cursor int) (text string, found bool) {
-	in.compile.Lock()
-	defer in.compile.Unlock()
-	defer func() {
-		if recover() != nil {
-			text, found = "", false
-		}
-	}()
-	name := nameAt([]rune(code), cursor)
-	if name == "" {
-		return "", false
-	}
-	parts := strings.Split(name, ".")
-	sym := in.gomacro.Comp.TryResolve(parts[0])
-	if sym == nil {
-		if t := in.gomacro.Comp.TryResolveType(parts[0]); t != nil {
-			return fmt.Sprintf("type %s %v", name, t.ReflectType()), true
-		}
-		return "", false
-	}
-	if imp, ok := sym.Value.(*fast.Import); ok {
-		return inspectPackage(imp, parts)
-	}
-	v := in.gomacro.ValueOf(parts[0])
-	text = fmt.Sprintf("%s %v", parts[0], sym.Type)
-	if len(parts) == 1 && v.IsValid() {
-		text += fmt.Sprintf(" = %.200v", v.Interface())
-	}
-	return text, true
-}
-
-func inspectPackage(imp *fast.Import, parts []string) (string, bool) {
-	if len(parts) == 1 {
-		var names []string
-		for n := range imp.Binds {
-			names = append(names, n)
-		}
-		for n := range imp.Types {
-			names = append(names, n)
-		}
-		slices.Sort(names)
-		return fmt.Sprintf("package %s // import %q\n\n%s", imp.Name, imp.Path, strings.Join(names, " ")), true
-	}
-	member := parts[1]
-	if doc := Documentation[imp.Path+"."+strings.Join(parts[1:], ".")]; doc != "" {
-		return doc, true
-	}
-	if b := imp.Binds[member]; b != nil {
-		return fmt.Sprintf("%s.%s %v", imp.Name, member, b.Type), true
-	}
-	if t := imp.Types[member]; t != nil {
-		return fmt.Sprintf("type %s.%s %v", imp.Name, member, t.ReflectType()), true
-	}
-	return "", false
-}
-
-// Documentation holds signature and doc comment of names that cells can reach, by "path.Name" or "path.Type.Method".
-// The bindings fill it.
-var Documentation = map[string]string{}
-
-// nameAt is the dotted name around a cursor.
-func nameAt(code []rune, cursor int) string {
-	cursor = max(0, min(cursor, len(code)))
-	part := func(r rune) bool {
-		return r == '_' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r > 127
-	}
-	start, end := cursor, cursor
-	for start > 0 && part(code[start-1]) {
-		start--
-	}
-	for end < len(code) && part(code[end]) && code[end] != '.' {
-		end++
-	}
-	return strings.Trim(string(code[start:end]), ".")
 }

@@ -78,7 +78,7 @@ var generics = map[string]generic{
 // lists are the generics that return an iterator in Go: a loop over one has one variable.
 var lists = map[string]bool{"maps·Keys": true, "maps·Values": true, "slices·Values": true}
 
-// A placeholder stands for a generic function in the tables of its package.
+// A placeholder stands for a generic function in the tables of its package. It says how the function is called.
 type placeholder struct{ Call string }
 
 func init() {
@@ -91,7 +91,6 @@ func init() {
 			imports.Packages[pkg] = imports.Package{Name: pkg, Binds: map[string]reflect.Value{}}
 		}
 		imports.Packages[pkg].Binds[function] = reflect.ValueOf(placeholder{g.doc})
-		Documentation[pkg+"."+function] = "func " + g.doc
 	}
 }
 
