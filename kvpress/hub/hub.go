@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/needle"
 	"github.com/kvnotes/kvnotes/kvpress/weights"
@@ -28,7 +27,7 @@ type Model struct {
 func (m *Model) Close() error { return m.Weights.Close() }
 
 // Open finds a model: "needle", which is part of the program; "smollm2", after Pull; the path of a Hugging Face
-// folder; or a name, such as ORG/MODEL, in the Hugging Face cache.
+// folder; or ORG/NAME or ORG/NAME@REVISION in the Hugging Face cache, after Pull or another tool put it there.
 func Open(name string) (*Model, error) {
 	if name == "needle" {
 		w, err := weights.FromBytes("the embedded model", needle.Weights)
@@ -86,40 +85,10 @@ func Find(name string) (string, error) {
 		}
 		return dir, err
 	}
-	if strings.Count(name, "/") == 1 && !filepath.IsAbs(name) && !strings.HasPrefix(name, ".") {
-		return findCached(name)
+	if r, ok := parseRepository(name); ok {
+		return r.find()
 	}
-	return "", fmt.Errorf("there is no model %q: name needle, smollm2, a folder, or ORG/MODEL of the Hugging Face cache", name)
-}
-
-// findCached looks a model up in the cache that Hugging Face's tools share.
-func findCached(name string) (string, error) {
-	cache := os.Getenv("HF_HUB_CACHE")
-	if cache == "" {
-		home := os.Getenv("HF_HOME")
-		if home == "" {
-			user, err := os.UserHomeDir()
-			if err != nil {
-				return "", err
-			}
-			home = filepath.Join(user, ".cache", "huggingface")
-		}
-		cache = filepath.Join(home, "hub")
-	}
-	dir := filepath.Join(cache, "models--"+strings.ReplaceAll(name, "/", "--"))
-	revision, err := os.ReadFile(filepath.Join(dir, "refs", "main"))
-	if err != nil {
-		return "", fmt.Errorf("model %s is not in the Hugging Face cache (%s): download it with Hugging Face's tools, or give the path of a folder", name, cache)
-	}
-	snapshot := strings.TrimSpace(string(revision))
-	if !filepath.IsLocal(snapshot) {
-		return "", fmt.Errorf("model %s: the cache names revision %q", name, snapshot)
-	}
-	dir = filepath.Join(dir, "snapshots", snapshot)
-	if _, err := os.Stat(dir); err != nil {
-		return "", fmt.Errorf("model %s: %w: download it again", name, err)
-	}
-	return dir, nil
+	return "", fmt.Errorf("there is no model %q: name needle, smollm2, a folder, or ORG/NAME[@REVISION] of the Hugging Face hub", name)
 }
 
 // CacheFolder is where the project keeps what it fetched: $KVNOTES_CACHE, else kvnotes in the user's cache folder.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -26,6 +27,7 @@ func TestArticles(t *testing.T) {
 		"Slow":    func(w http.ResponseWriter) { w.Header().Set("Retry-After", "9"); w.WriteHeader(429) },
 		"Broken":  func(w http.ResponseWriter) { w.WriteHeader(500) },
 		"Cut":     func(w http.ResponseWriter) { w.Header().Set("Content-Length", "1000"); fmt.Fprint(w, page) },
+		"Huge":    func(w http.ResponseWriter) { fmt.Fprint(w, strings.Repeat(" ", longestPage+1)) },
 		"Several": func(w http.ResponseWriter) { fmt.Fprint(w, `{"query":{"pages":[{},{}]}}`) },
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,7 +51,7 @@ func TestArticles(t *testing.T) {
 	}
 	for title, want := range map[string]string{
 		"Gone": "no such article", "Many": "similar names", "Empty": "no text", "Page": "not what the API gives", "Fault": "the database sleeps",
-		"Slow": "slow down", "Broken": "500", "Cut": "broke off", "Several": "2 pages",
+		"Slow": "slow down", "Broken": "500", "Cut": "broke off", "Huge": "longer than", "Several": "2 pages",
 	} {
 		if _, err := FetchArticle(context.Background(), title); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), title) {
 			t.Errorf("%s: %v, want %q", title, err, want)
@@ -58,6 +60,20 @@ func TestArticles(t *testing.T) {
 	server.Close()
 	if _, err := FetchArticle(context.Background(), "Other"); err == nil || !strings.Contains(err.Error(), "FallbackArticle") {
 		t.Errorf("without a network: %v", err)
+	}
+}
+
+func TestFetchingIsCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done() // never answers
+	}))
+	defer server.Close()
+	t.Setenv("KVNOTES_WIKIPEDIA", server.URL)
+	t.Setenv("KVNOTES_CACHE", t.TempDir())
+	if _, err := FetchArticle(ctx, "Tide"); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled request ends with %v", err)
 	}
 }
 
@@ -99,9 +115,10 @@ func TestOpenSaysWhatIsMissing(t *testing.T) {
 }
 
 func TestCachedModelIsFound(t *testing.T) {
+	const commit = "0123456789abcdef0123456789abcdef01234567"
 	cache := t.TempDir()
 	t.Setenv("HF_HUB_CACHE", cache)
-	dir := filepath.Join(cache, "models--org--model", "snapshots", "abc")
+	dir := filepath.Join(cache, "models--org--model", "snapshots", commit)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +126,7 @@ func TestCachedModelIsFound(t *testing.T) {
 	if err := os.MkdirAll(refs, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for revision, want := range map[string]string{"abc\n": dir, "../../..": ""} {
+	for revision, want := range map[string]string{commit + "\n": dir, "../../..": ""} {
 		if err := os.WriteFile(filepath.Join(refs, "main"), []byte(revision), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -41,13 +41,16 @@ func pulledFolder(name string) (string, error) {
 	return filepath.Join(cache, "models", name), err
 }
 
-// Pull fetches a model that this project knows by name and returns its folder, an ordinary Hugging Face folder. A
-// model that is there already is not fetched again. The folder appears when it is whole: a killed pull leaves
-// nothing that looks finished.
+// Pull fetches a model and returns its folder, an ordinary Hugging Face folder: "smollm2", or ORG/NAME or
+// ORG/NAME@REVISION of the Hugging Face hub, into the cache that Python uses too. What is there already is not fetched
+// again. A killed pull leaves nothing that looks finished; from the hub, another one goes on where it stopped.
+//
+// The hub's address, token, cache and offline mode are read from HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and
+// HF_HUB_OFFLINE.
 func Pull(ctx context.Context, name string, p Progress) (string, error) {
 	r, ok := recipes[name]
 	if !ok {
-		return "", fmt.Errorf("there is no model %q to pull: smollm2 is known; needle needs no download", name)
+		return pullRepository(ctx, name, p)
 	}
 	dir, err := pulledFolder(name)
 	if err != nil {
@@ -58,6 +61,18 @@ func Pull(ctx context.Context, name string, p Progress) (string, error) {
 	}
 	if err := pull(ctx, r, dir, p); err != nil {
 		return "", fmt.Errorf("pulling %s: %w", name, err)
+	}
+	return dir, nil
+}
+
+func pullRepository(ctx context.Context, name string, p Progress) (string, error) {
+	r, ok := parseRepository(name)
+	if !ok {
+		return "", fmt.Errorf("there is no model %q to pull: name smollm2, or ORG/NAME[@REVISION] of the Hugging Face hub; needle needs no download", name)
+	}
+	dir, err := r.pull(ctx, p)
+	if err != nil {
+		return "", fmt.Errorf("pulling %s: %w", r, err)
 	}
 	return dir, nil
 }

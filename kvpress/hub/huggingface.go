@@ -1,0 +1,238 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// huggingFace is the default of HF_ENDPOINT.
+const huggingFace = "https://huggingface.co"
+
+// A client fetches models from the Hugging Face hub.
+type client struct {
+	endpoint, token string
+	stall           time.Duration // a connection on which nothing arrives for so long is given up
+	pause           time.Duration // before the second attempt; doubles after each
+	attempts        int
+}
+
+// connect makes the client of a pull; tests make less patient ones.
+var connect = newClient
+
+// newClient reads the environment variables that Hugging Face's own tools read.
+func newClient() *client {
+	c := &client{endpoint: os.Getenv("HF_ENDPOINT"), token: os.Getenv("HF_TOKEN"), stall: time.Minute, pause: time.Second, attempts: 6}
+	if c.endpoint == "" {
+		c.endpoint = huggingFace
+	}
+	c.endpoint = strings.TrimSuffix(c.endpoint, "/")
+	if home, err := huggingFaceHome(); err == nil && c.token == "" {
+		text, _ := os.ReadFile(filepath.Join(home, "token")) // most people have none
+		c.token = strings.TrimSpace(string(text))
+	}
+	return c
+}
+
+// offline says whether the user forbids the network.
+func offline() bool {
+	return slices.Contains([]string{"1", "ON", "YES", "TRUE"}, strings.ToUpper(os.Getenv("HF_HUB_OFFLINE")))
+}
+
+// A remoteFile is a file of a model on the hub.
+type remoteFile struct {
+	name string
+	hash string // sha256 of a large file, git's name of a small one
+	size int64
+}
+
+// parallel is how many files are fetched at once.
+const parallel = 4
+
+// pull brings the files of a model into the cache and returns their folder. What is there already stays. The commit
+// gets its name last, so that a pull that was killed is not found.
+func (r repository) pull(ctx context.Context, p Progress) (string, error) {
+	if offline() {
+		return r.find()
+	}
+	c := connect()
+	cache, dir, err := r.cached()
+	if err != nil {
+		return "", err
+	}
+	commit, files, err := c.list(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	if err := c.fetchAll(ctx, r.name, commit, filepath.Join(cache, ".locks", filepath.Base(dir)), filepath.Join(dir, "blobs"), files, p); err != nil {
+		if errors.Is(err, syscall.ENOSPC) {
+			return "", fmt.Errorf("%w: make room, or set HF_HUB_CACHE to a folder on another disk; what was fetched is kept", err)
+		}
+		return "", err
+	}
+	snapshot := filepath.Join(dir, "snapshots", commit)
+	for _, f := range files {
+		if err := link(filepath.Join(dir, "blobs", f.hash), filepath.Join(snapshot, f.name)); err != nil {
+			return "", err
+		}
+	}
+	if r.revision == commit {
+		return snapshot, nil
+	}
+	return snapshot, replace(filepath.Join(dir, "refs", filepath.FromSlash(r.revision)), []byte(commit))
+}
+
+// fetchAll fetches files, several at once, and stops at the first failure.
+func (c *client) fetchAll(ctx context.Context, name, commit, locks, blobs string, files []remoteFile, p Progress) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := os.MkdirAll(blobs, 0o755); err != nil {
+		return err
+	}
+	var (
+		total, done int64
+		counting    sync.Mutex
+		all         sync.WaitGroup
+	)
+	for _, f := range files {
+		total += f.size
+	}
+	count := func(n int64) { // negative where bytes must be fetched again
+		counting.Lock()
+		defer counting.Unlock()
+		done += n
+		p.tell("download", done, total)
+	}
+	slots := make(chan struct{}, parallel)
+	for _, f := range files {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			if ctx.Err() != nil {
+				return
+			}
+			unlock, err := lock(ctx, filepath.Join(locks, f.hash+".lock"))
+			if err == nil {
+				err = c.fetch(ctx, c.address(name, "resolve", commit, f.name), filepath.Join(blobs, f.hash), f, count)
+				unlock()
+			}
+			if err != nil {
+				cancel(fmt.Errorf("%s: %w", f.name, err))
+			}
+		})
+	}
+	all.Wait()
+	return context.Cause(ctx)
+}
+
+func (c *client) address(parts ...string) string {
+	for i, p := range parts {
+		if i > 0 { // the first is ORG/NAME
+			parts[i] = url.PathEscape(p)
+		}
+	}
+	return c.endpoint + "/" + strings.Join(parts, "/")
+}
+
+// longestList is how many bytes of a list of files are read.
+const longestList = 32 << 20
+
+// list asks which commit a revision is, and which of its files make up a model.
+func (c *client) list(ctx context.Context, r repository) (commit string, files []remoteFile, err error) {
+	var answer struct {
+		SHA      string `json:"sha"`
+		Siblings []struct {
+			Name string `json:"rfilename"`
+			Blob string `json:"blobId"`
+			Size int64  `json:"size"`
+			LFS  *struct {
+				SHA256 string `json:"sha256"`
+				Size   int64  `json:"size"`
+			} `json:"lfs"`
+		} `json:"siblings"`
+	}
+	err = c.try(ctx, func() error {
+		ctx, cancel := context.WithTimeout(ctx, c.stall)
+		defer cancel()
+		response, err := c.get(ctx, c.address("api/models/"+r.name, "revision", r.revision)+"?blobs=true", 0)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(io.LimitReader(response.Body, longestList))
+		if err != nil {
+			return temporary{err}
+		}
+		if err := json.Unmarshal(text, &answer); err != nil {
+			return fmt.Errorf("%s does not answer as the hub does: %w: check HF_ENDPOINT", c.endpoint, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	if !commitName.MatchString(answer.SHA) {
+		return "", nil, fmt.Errorf("%s names the commit %q: check HF_ENDPOINT", c.endpoint, answer.SHA)
+	}
+	for _, s := range answer.Siblings {
+		f := remoteFile{name: s.Name, hash: s.Blob, size: s.Size}
+		if s.LFS != nil {
+			f.hash, f.size = s.LFS.SHA256, s.LFS.Size
+		}
+		files = append(files, f)
+	}
+	files, err = choose(files)
+	return answer.SHA, files, err
+}
+
+var (
+	smallFile = regexp.MustCompile(`^\w[\w.-]*\.(json|jinja|txt|model)$`)
+	shardFile = regexp.MustCompile(`^model-\d{5}-of-\d{5}\.safetensors$`)
+	pickle    = regexp.MustCompile(`\.(bin|pt|pth|pkl|ckpt)$`)
+	hashName  = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+)
+
+// choose picks the files of a model: the weights as safetensors, whole or in shards, and the small files beside them.
+func choose(all []remoteFile) ([]remoteFile, error) {
+	var small, shards, whole []remoteFile
+	pickles := false
+	for _, f := range all {
+		switch {
+		case f.name == "model.safetensors":
+			whole = append(whole, f)
+		case shardFile.MatchString(f.name):
+			shards = append(shards, f)
+		case smallFile.MatchString(f.name):
+			small = append(small, f)
+		default:
+			pickles = pickles || pickle.MatchString(f.name)
+		}
+	}
+	if len(whole) == 0 {
+		whole = shards
+	}
+	if len(whole) == 0 && pickles {
+		return nil, errors.New("its weights are Python pickles only, which may run any code when they are read: find a copy with safetensors, or convert it in Python with save_pretrained")
+	}
+	if len(whole) == 0 {
+		return nil, errors.New("it has no model.safetensors: only models with safetensors weights are pulled")
+	}
+	chosen := append(small, whole...)
+	for _, f := range chosen {
+		if !hashName.MatchString(f.hash) || f.size < 0 {
+			return nil, fmt.Errorf("the hub says that %s has %d bytes and the hash %q, which cannot be", f.name, f.size, f.hash)
+		}
+	}
+	return chosen, nil
+}

@@ -1,0 +1,423 @@
+package hub
+
+import (
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kvnotes/kvnotes/kvpress/needle"
+)
+
+const (
+	testCommit = "0123456789abcdef0123456789abcdef01234567"
+	testModel  = "org/tiny"
+)
+
+// A fakeHub serves one model and misbehaves on request.
+type fakeHub struct {
+	*httptest.Server
+	files map[string][]byte
+	list  func(answer map[string]interface{})                                       // changes what the hub says of the model
+	serve map[string]func(w http.ResponseWriter, r *http.Request, attempt int) bool // true where it answered itself
+
+	lock     sync.Mutex
+	asked    map[string]int
+	requests []*http.Request
+}
+
+// newFakeHub serves the embedded model, with an empty cache and no token.
+func newFakeHub(t *testing.T) *fakeHub {
+	t.Helper()
+	h := &fakeHub{
+		files: map[string][]byte{"config.json": needle.Config, "tokenizer.json": needle.Tokenizer, "model.safetensors": needle.Weights, "README.md": []byte("read me"), "empty.txt": nil},
+		serve: map[string]func(http.ResponseWriter, *http.Request, int) bool{},
+		asked: map[string]int{},
+	}
+	h.Server = httptest.NewServer(h)
+	t.Cleanup(h.Close)
+	for _, name := range []string{"HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE", "HTTP_PROXY", "http_proxy"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("HF_ENDPOINT", h.URL)
+	t.Setenv("HF_HOME", t.TempDir())
+	connect = func() *client {
+		c := newClient()
+		c.stall, c.pause, c.attempts = 5*time.Second, time.Millisecond, 3
+		return c
+	}
+	t.Cleanup(func() { connect = newClient })
+	return h
+}
+
+// large says which files the hub keeps by their sha256.
+func large(name string) bool { return strings.HasSuffix(name, ".safetensors") }
+
+func blobName(name string, data []byte) string {
+	if large(name) {
+		sum := sha256.Sum256(data)
+		return hex.EncodeToString(sum[:])
+	}
+	sum := sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", len(data)), data...))
+	return hex.EncodeToString(sum[:])
+}
+
+func (h *fakeHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name := filepath.Base(r.URL.Path)
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		name = "list"
+	}
+	h.lock.Lock()
+	h.asked[name]++
+	attempt := h.asked[name]
+	h.requests = append(h.requests, r)
+	h.lock.Unlock()
+	if f := h.serve[name]; f != nil && f(w, r, attempt) {
+		return
+	}
+	switch {
+	case name == "list" && strings.HasPrefix(r.URL.Path, "/api/models/"+testModel+"/revision/"):
+		h.answerList(w)
+	case strings.HasPrefix(r.URL.Path, "/"+testModel+"/resolve/"+testCommit+"/") && h.files[name] != nil:
+		http.ServeContent(w, r, name, time.Time{}, strings.NewReader(string(h.files[name])))
+	case name == "empty.txt":
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (h *fakeHub) answerList(w http.ResponseWriter) {
+	var siblings []interface{}
+	for name, data := range h.files {
+		s := map[string]interface{}{"rfilename": name, "size": len(data), "blobId": blobName("", data)}
+		if large(name) {
+			s["lfs"] = map[string]interface{}{"sha256": blobName(name, data), "size": len(data)}
+		}
+		siblings = append(siblings, s)
+	}
+	answer := map[string]interface{}{"sha": testCommit, "siblings": siblings}
+	if h.list != nil {
+		h.list(answer)
+	}
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		panic(err)
+	}
+}
+
+func TestPullFromTheHub(t *testing.T) {
+	h := newFakeHub(t)
+	t.Setenv("HF_TOKEN", "secret")
+	var last, total int64
+	dir, err := Pull(context.Background(), testModel, func(_ string, done, all int64) { last, total = done, all })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := int64(len(needle.Config) + len(needle.Tokenizer) + len(needle.Weights)); last != want || total != want {
+		t.Errorf("progress ended at %d of %d, want %d", last, total, want)
+	}
+	for _, r := range h.requests {
+		if r.Header.Get("Authorization") != "Bearer secret" || !strings.Contains(r.Header.Get("User-Agent"), "kvnotes") {
+			t.Errorf("%s was asked for with %v", r.URL, r.Header)
+		}
+	}
+	// The layout is the one of Python's huggingface_hub.
+	hub := filepath.Join(os.Getenv("HF_HOME"), "hub", "models--org--tiny")
+	if want := filepath.Join(hub, "snapshots", testCommit); dir != want {
+		t.Errorf("the folder is %s, want %s", dir, want)
+	}
+	if target, err := os.Readlink(filepath.Join(dir, "config.json")); err != nil || target != filepath.Join("..", "..", "blobs", blobName("", needle.Config)) {
+		t.Errorf("config.json is a link to %s, %v", target, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(hub, "refs", "main")); err != nil || string(text) != testCommit {
+		t.Errorf("main is %q, %v", text, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "README.md")); err == nil {
+		t.Error("README.md was fetched, which is no part of a model")
+	}
+	m, err := Open(testModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if m.Weights.Bytes() != int64(len(needle.Weights)) {
+		t.Errorf("the weights have %d bytes", m.Weights.Bytes())
+	}
+	// What is there is not fetched again, offline nothing is asked, and a commit is a revision too.
+	if again, err := Pull(context.Background(), testModel, nil); err != nil || again != dir || h.asked["model.safetensors"] != 1 {
+		t.Errorf("a second pull: %s, %v, weights fetched %d times", again, err, h.asked["model.safetensors"])
+	}
+	t.Setenv("HF_HUB_OFFLINE", "1")
+	h.Close()
+	for _, name := range []string{testModel, testModel + "@" + testCommit} {
+		if again, err := Pull(context.Background(), name, nil); err != nil || again != dir {
+			t.Errorf("%s offline: %s, %v", name, again, err)
+		}
+	}
+	if _, err := Pull(context.Background(), "org/other@v1", nil); err == nil || !strings.Contains(err.Error(), "kvnotes pull org/other@v1") {
+		t.Errorf("another model offline: %v", err)
+	}
+}
+
+// TestPullSurvives a hub that fails now and then.
+func TestPullSurvives(t *testing.T) {
+	half := len(needle.Weights) / 2
+	cut := func(w http.ResponseWriter, attempt int) bool {
+		if attempt == 1 {
+			w.Header().Set("Content-Length", fmt.Sprint(len(needle.Weights)))
+			_, _ = w.Write(needle.Weights[:half])
+		}
+		return attempt == 1
+	}
+	for name, serve := range map[string]func(w http.ResponseWriter, r *http.Request, attempt int) bool{
+		"a connection that breaks off": func(w http.ResponseWriter, r *http.Request, attempt int) bool {
+			if attempt == 2 && r.Header.Get("Range") == "" {
+				t.Error("the second attempt begins at the beginning")
+			}
+			return cut(w, attempt)
+		},
+		"a server that knows no ranges": func(w http.ResponseWriter, r *http.Request, attempt int) bool {
+			r.Header.Del("Range")
+			return cut(w, attempt)
+		},
+		"a server that has no such range": func(w http.ResponseWriter, r *http.Request, attempt int) bool {
+			if attempt == 2 {
+				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+			}
+			return attempt == 2 || cut(w, attempt)
+		},
+		"a busy server": func(w http.ResponseWriter, _ *http.Request, attempt int) bool {
+			if attempt == 1 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+			return attempt == 1
+		},
+		"a server that throttles": func(w http.ResponseWriter, _ *http.Request, attempt int) bool {
+			if attempt == 1 {
+				w.Header().Set("Retry-After", "0")
+				w.WriteHeader(http.StatusTooManyRequests)
+			}
+			return attempt == 1
+		},
+		"damage on the way": func(w http.ResponseWriter, _ *http.Request, attempt int) bool {
+			if attempt == 1 {
+				_, _ = w.Write(make([]byte, len(needle.Weights)))
+			}
+			return attempt == 1
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newFakeHub(t)
+			h.serve["model.safetensors"] = serve
+			dir, err := Pull(context.Background(), testModel, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(filepath.Join(dir, "model.safetensors"))
+			if err != nil || string(got) != string(needle.Weights) {
+				t.Errorf("the weights differ, %v", err)
+			}
+			if h.asked["model.safetensors"] < 2 {
+				t.Error("nothing was tried again")
+			}
+		})
+	}
+}
+
+// TestRedirectsKeepTheToken checks that another host, to which the hub sends for large files, is not told the token.
+func TestRedirectsKeepTheToken(t *testing.T) {
+	h := newFakeHub(t)
+	t.Setenv("HF_TOKEN", "secret")
+	told := ""
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		told += r.Header.Get("Authorization")
+		_, _ = w.Write(needle.Weights)
+	}))
+	defer store.Close()
+	elsewhere, err := url.Parse(store.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere.Host = "localhost:" + elsewhere.Port()
+	h.serve["model.safetensors"] = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		http.Redirect(w, r, elsewhere.String(), http.StatusFound)
+		return true
+	}
+	if _, err := Pull(context.Background(), testModel, nil); err != nil {
+		t.Fatal(err)
+	}
+	if told != "" {
+		t.Errorf("the other host was told %q", told)
+	}
+}
+
+func TestPullFromTheHubFails(t *testing.T) {
+	status := func(code int) func(http.ResponseWriter, *http.Request, int) bool {
+		return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+			w.WriteHeader(code)
+			return true
+		}
+	}
+	text := func(s string) func(http.ResponseWriter, *http.Request, int) bool {
+		return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+			_, _ = w.Write([]byte(s))
+			return true
+		}
+	}
+	for want, spoil := range map[string]func(h *fakeHub){
+		"set HF_TOKEN":            func(h *fakeHub) { h.serve["list"] = status(401) },
+		"gated":                   func(h *fakeHub) { h.serve["model.safetensors"] = status(403) },
+		"check the spelling":      func(h *fakeHub) { h.serve["list"] = status(404) },
+		"500":                     func(h *fakeHub) { h.serve["list"] = status(500) },
+		"slow down":               func(h *fakeHub) { h.serve["tokenizer.json"] = status(429) },
+		"418":                     func(h *fakeHub) { h.serve["tokenizer.json"] = status(418) },
+		"check HF_ENDPOINT":       func(h *fakeHub) { h.serve["list"] = text("<html>") },
+		"names the commit":        func(h *fakeHub) { h.serve["list"] = text(`{"sha":"../../x"}`) },
+		"no model.safetensors":    func(h *fakeHub) { delete(h.files, "model.safetensors") },
+		"the hash is":             func(h *fakeHub) { h.serve["config.json"] = text(strings.Repeat("x", len(needle.Config))) },
+		"more than the":           func(h *fakeHub) { h.serve["config.json"] = text(string(needle.Config) + "x") },
+		"broke off":               func(h *fakeHub) { h.serve["config.json"] = text("{") },
+		"config.json has -1":      func(h *fakeHub) { h.list = liar("config.json", "size", -1) },
+		`the hash "../../escape"`: func(h *fakeHub) { h.list = liar("config.json", "blobId", "../../escape") },
+		"pickles": func(h *fakeHub) {
+			delete(h.files, "model.safetensors")
+			h.files["pytorch_model.bin"] = []byte("pickle")
+		},
+		"no answer": func(h *fakeHub) { h.Close() },
+	} {
+		t.Run(want, func(t *testing.T) {
+			h := newFakeHub(t)
+			spoil(h)
+			_, err := Pull(context.Background(), testModel, nil)
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "pulling "+testModel) {
+				t.Errorf("%v, want %q", err, want)
+			}
+			if _, err := Find(testModel); err == nil {
+				t.Error("a pull that failed looks finished")
+			}
+		})
+	}
+}
+
+// liar changes what the hub says of one file.
+func liar(name, key string, value interface{}) func(map[string]interface{}) {
+	return func(answer map[string]interface{}) {
+		for _, s := range answer["siblings"].([]interface{}) {
+			if file := s.(map[string]interface{}); file["rfilename"] == name {
+				file[key] = value
+			}
+		}
+	}
+}
+
+func TestFilesCannotEscape(t *testing.T) {
+	h := newFakeHub(t)
+	for _, name := range []string{"../escape.json", "/escape.json", `..\escape.json`, "sub/escape.json", "..json/../../escape.json", ".escape.json"} {
+		h.files[name] = []byte("{}")
+	}
+	if _, err := Pull(context.Background(), testModel, nil); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(os.Getenv("HF_HOME"), func(path string, _ os.DirEntry, err error) error {
+		if strings.Contains(path, "escape") {
+			t.Errorf("%s was written", path)
+		}
+		return err
+	})
+	if err != nil || h.asked["escape.json"] > 0 {
+		t.Errorf("asked %d times for a file outside, %v", h.asked["escape.json"], err)
+	}
+	for _, name := range []string{"../x", "org/../x", "org/x@../../y", "org/x@", "a/b/c", "org/x@/y"} {
+		if _, err := Pull(context.Background(), name, nil); err == nil || !strings.Contains(err.Error(), "there is no model") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestKilledPullGoesOn(t *testing.T) {
+	h := newFakeHub(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	h.serve["model.safetensors"] = func(w http.ResponseWriter, r *http.Request, attempt int) bool {
+		if attempt > 1 {
+			return false
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(len(needle.Weights)))
+		_, _ = w.Write(needle.Weights[:4<<20])
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		return true
+	}
+	most := int64(0)
+	_, err := Pull(ctx, testModel, func(_ string, done, _ int64) {
+		most = max(most, done)
+		if done > 4<<20 { // the small files and the beginning of the large one
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("a cancelled pull ends with %v", err)
+	}
+	if _, err := Find(testModel); err == nil {
+		t.Error("a cancelled pull looks finished")
+	}
+	if _, err := Pull(context.Background(), testModel, nil); err != nil {
+		t.Fatal(err)
+	}
+	if r := h.requests[len(h.requests)-1]; !strings.HasPrefix(r.Header.Get("Range"), "bytes=") {
+		t.Errorf("the last request was %s with %v, it should go on where the first pull stopped", r.URL, r.Header)
+	}
+}
+
+func TestHubPullsAtOnce(t *testing.T) {
+	h := newFakeHub(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if _, err := Pull(context.Background(), testModel, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if h.asked["model.safetensors"] != 1 {
+		t.Errorf("the weights were fetched %d times", h.asked["model.safetensors"])
+	}
+}
+
+func TestShardsAreChosen(t *testing.T) {
+	hash := strings.Repeat("0", 64)
+	var all []remoteFile
+	for _, name := range []string{
+		"config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json",
+		"consolidated.safetensors", "model.fp16.safetensors", "pytorch_model.bin", ".gitattributes", "tokenizer.model", "chat_template.jinja", "merges.txt",
+	} {
+		all = append(all, remoteFile{name: name, hash: hash})
+	}
+	names := func(files []remoteFile) string {
+		var list []string
+		for _, f := range files {
+			list = append(list, f.name)
+		}
+		return strings.Join(list, " ")
+	}
+	const small = "config.json model.safetensors.index.json tokenizer.model chat_template.jinja merges.txt"
+	files, err := choose(all)
+	if want := small + " model-00001-of-00002.safetensors model-00002-of-00002.safetensors"; err != nil || names(files) != want {
+		t.Errorf("chosen are %s, %v", names(files), err)
+	}
+	files, err = choose(append(all, remoteFile{name: "model.safetensors", hash: hash}))
+	if want := small + " model.safetensors"; err != nil || names(files) != want {
+		t.Errorf("with whole weights chosen are %s, %v", names(files), err)
+	}
+}
