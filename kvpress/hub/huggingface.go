@@ -64,7 +64,11 @@ const parallel = 4
 // gets its name last, so that a pull that was killed is not found.
 func (r repository) pull(ctx context.Context, p Progress) (string, error) {
 	if offline() {
-		return r.find()
+		dir, err := r.find()
+		if err != nil {
+			return "", fmt.Errorf("HF_HUB_OFFLINE forbids the network: %w", err)
+		}
+		return dir, nil
 	}
 	c := connect()
 	cache, dir, err := r.cached()
