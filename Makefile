@@ -24,7 +24,7 @@ test: kernel model ## run all tests and all notebooks (needs no network once set
 test-long: kernel model ## all reference cases of all ratios, and three minutes of fuzzing for every target
 	KVNOTES_LONG=1 go test -timeout 60m -count=1 -v -run Reference ./kvpress/...
 	@for p in $(FUZZED); do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
-		echo "== $$f in $$p"; go test -timeout 10m -run xxx -fuzz "^$$f$$" -fuzztime 3m $$p || exit 1; done; done
+		echo "== $$f in $$p"; go test -timeout 10m -run xxx -fuzz "^$$f$$" -fuzztime 3m -fuzzminimizetime 1s $$p || exit 1; done; done
 
 tiny: ## the fast tests: before every commit
 	go vet ./kvpress/ ./kvpress/tensor ./kernel/internal/wire

@@ -12,7 +12,7 @@ func pullCommand() *cobra.Command {
 	var quiet bool
 	c := &cobra.Command{
 		Use:   "pull MODEL",
-		Short: "fetch a model, such as smollm2",
+		Short: "fetch a model: smollm2, or ORG/NAME of the Hugging Face hub",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			show := terminalBar(cmd.ErrOrStderr())

@@ -17,7 +17,7 @@ type Needles struct {
 	Texts     int   // generated texts; 0 means 10
 	Sentences int   // sentences of a text; 0 means 110, about 1,000 tokens of the needle model
 	Facts     int   // facts hidden in a text; 0 means a quarter of the sentences
-	Questions int   // questions about each text; 0 means 6
+	Questions int   // questions about each text, from all over it; 0 means 6
 	Seed      int64 // of the first text; text i has Seed+i
 }
 
@@ -63,7 +63,7 @@ func Needle(ctx context.Context, m *llm.LLM, n Needles, presses []kvpress.Press)
 					return nil, fmt.Errorf("text %d: %w", i, err)
 				}
 			}
-			if err := scores[j].ask(ctx, s, text.Facts[:min(n.Questions, len(text.Facts))], n.Texts); err != nil {
+			if err := scores[j].ask(ctx, s, spread(text.Facts, n.Questions), n.Texts); err != nil {
 				return nil, fmt.Errorf("text %d: %w", i, err)
 			}
 			if s != whole {
@@ -74,6 +74,18 @@ func Needle(ctx context.Context, m *llm.LLM, n Needles, presses []kvpress.Press)
 		whole.Close()
 	}
 	return scores, nil
+}
+
+// spread picks n facts from all over a text.
+func spread(facts []needle.Fact, n int) []needle.Fact {
+	if n >= len(facts) {
+		return facts
+	}
+	picked := make([]needle.Fact, n)
+	for i := range picked {
+		picked[i] = facts[i*len(facts)/n]
+	}
+	return picked
 }
 
 func (n Needles) withDefaults() Needles {
