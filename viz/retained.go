@@ -2,10 +2,7 @@ package viz
 
 import (
 	"fmt"
-	"strconv"
-
-	"github.com/go-echarts/go-echarts/v2/charts"
-	"github.com/go-echarts/go-echarts/v2/opts"
+	"math"
 
 	"github.com/kvnotes/kvnotes/kvpress/llm"
 )
@@ -17,82 +14,111 @@ type Kept struct {
 	Full  int     // pairs of a head before
 }
 
-// KeptOf reads a session.
-func KeptOf(s *llm.Session) Kept { return Kept{Press: s.PressName(), Lens: s.Lens(), Full: s.Len()} }
+// KeptBy reads a session.
+func KeptBy(s *llm.Session) Kept { return Kept{Press: s.PressName(), Lens: s.Lens(), Full: s.Len()} }
 
-// Retained draws how many pairs every layer and KV head of a session keeps.
-func Retained(s *llm.Session) *Chart { return RetainedPairs(KeptOf(s)) }
-
-// RetainedPairs is Retained for numbers that come from elsewhere.
-func RetainedPairs(k Kept) *Chart {
-	if len(k.Lens) == 0 || len(k.Lens[0]) == 0 {
-		return failed("pairs kept", fmt.Errorf("there are no layers to draw"))
-	}
-	layers, heads := len(k.Lens), 0
-	total, most, least := 0, [3]int{-1}, [3]int{-1}
+// extremes finds the heads with the most and the fewest pairs: layer, head, pairs.
+func (k Kept) extremes() (most, least [3]int) {
+	most, least = [3]int{-1, -1, -1}, [3]int{-1, -1, math.MaxInt}
 	for l, lens := range k.Lens {
-		heads = max(heads, len(lens))
 		for h, n := range lens {
-			total += n
-			if most[0] < 0 || n > most[2] {
+			if n > most[2] {
 				most = [3]int{l, h, n}
 			}
-			if least[0] < 0 || n < least[2] {
+			if n < least[2] {
 				least = [3]int{l, h, n}
 			}
 		}
 	}
-	c := &Chart{width: 760, height: max(220, min(640, 90+22*heads))}
-	if layers > heads*4 {
-		c.width = 900
-	}
-	if most[2] == least[2] {
-		c.title = fmt.Sprintf("%s: every head keeps %d of %d pairs", k.Press, most[2], k.Full)
-	} else {
-		c.title = fmt.Sprintf("%s: layer %d head %d keeps %d of %d pairs, layer %d head %d keeps %d", k.Press, most[0], most[1], most[2], k.Full, least[0], least[1], least[2])
-	}
-	all := layers * heads * k.Full
-	c.summary = fmt.Sprintf("%d layers of %d KV heads keep %d of %d pairs (%.1f %%).", layers, heads, total, all, 100*float64(total)/float64(max(1, all)))
-
-	p := newPlot(fmt.Sprintf("layer (dark: no pairs kept, bright: all %d)", k.Full), "KV head")
-	at := func(h, l int) float64 {
-		if h >= len(k.Lens[l]) {
-			return 0
-		}
-		return float64(k.Lens[l][h])
-	}
-	heat(p, grid{rows: heads, cols: layers, at: at}, 0, float64(k.Full))
-	p.X.Tick.Marker, p.Y.Tick.Marker = whole{n: layers}, whole{n: heads}
-	p.Title.Text, p.Title.TextStyle.Color = c.title, ink
-
-	m := charts.NewHeatMap()
-	var data []opts.HeatMapData
-	for l, lens := range k.Lens {
-		for h, n := range lens {
-			data = append(data, opts.HeatMapData{Value: [3]int{l, h, n}})
-		}
-	}
-	m.SetGlobalOptions(
-		charts.WithTitleOpts(titleOpts(c)),
-		charts.WithTooltipOpts(opts.Tooltip{Show: opts.Bool(true), Formatter: "{c}"}),
-		charts.WithLegendOpts(opts.Legend{Show: opts.Bool(false)}),
-		charts.WithXAxisOpts(opts.XAxis{Type: "category", Name: "layer", Data: numbers(layers), SplitArea: &opts.SplitArea{Show: opts.Bool(true)}}),
-		charts.WithYAxisOpts(opts.YAxis{Type: "category", Name: "KV head", Data: numbers(heads), SplitArea: &opts.SplitArea{Show: opts.Bool(true)}}),
-		charts.WithVisualMapOpts(colored(0, float64(k.Full), "pairs kept")),
-		charts.WithGridOpts(opts.Grid{Right: "110", Left: "70", Bottom: "50", Top: "50"}),
-		charts.WithAnimation(false),
-	)
-	m.AddSeries("pairs kept (layer, head, pairs)", data)
-	m.Validate()
-	c.option = m.JSON()
-	return c.draw(p)
+	return most, least
 }
 
-// numbers lists 0 .. n-1 as names.
-func numbers(n int) []string {
-	var out []string
-	for i := range n {
-		out = append(out, strconv.Itoa(i))
+// sums are all pairs kept, the number of KV heads, and the heads of the layer that has most.
+func (k Kept) sums() (kept, heads, across int) {
+	for _, lens := range k.Lens {
+		across = max(across, len(lens))
+		heads += len(lens)
+		for _, n := range lens {
+			kept += n
+		}
 	}
-	return out
+	return kept, heads, across
+}
+
+// finding says in one line who keeps most and who fewest.
+func (k Kept) finding() string {
+	most, least := k.extremes()
+	if most[2] == least[2] {
+		return fmt.Sprintf("%s: every head keeps %d of %d pairs", k.Press, most[2], k.Full)
+	}
+	if most[0] == least[0] {
+		return fmt.Sprintf("%s: layer %d: head %d keeps %d of %d pairs, head %d keeps %d", k.Press, most[0], most[1], most[2], k.Full, least[1], least[2])
+	}
+	return fmt.Sprintf("%s: layer %d head %d keeps %d of %d pairs, layer %d head %d keeps %d", k.Press, most[0], most[1], most[2], k.Full, least[0], least[1], least[2])
+}
+
+// Retained draws how many pairs every layer and KV head of a session keeps: a map of colours, and bars against the
+// mean, which is what every head would keep if they shared alike.
+func Retained(s *llm.Session) *Chart { return RetainedOf(KeptBy(s)) }
+
+// RetainedOf is Retained for numbers from elsewhere. Of more than 1,000 heads, neighbouring layers are drawn together.
+func RetainedOf(k Kept) *Chart {
+	kept, heads, across := k.sums()
+	if heads == 0 {
+		return failed("pairs kept", fmt.Errorf("there are no layers to draw: Lens is empty"))
+	}
+	mean := float64(kept) / float64(heads)
+	f := &figure{title: k.finding()}
+	f.summary = fmt.Sprintf("%d layers of %d KV heads keep %d of %d pairs (%.1f %%), %.0f a head on average.", len(k.Lens), across, kept, heads*k.Full, percent(kept, heads*k.Full), mean)
+
+	step := 1 // layers drawn as one
+	for len(k.Lens)/step*across > mostMarks/2 {
+		step++
+	}
+	grid := series{mark: cells}
+	byHead := make([]series, across)
+	var layers []string
+	for from := 0; from < len(k.Lens); from += step {
+		to := min(len(k.Lens), from+step)
+		name := fmt.Sprint(from)
+		if to-from > 1 {
+			name = fmt.Sprintf("%d-%d", from, to-1)
+		}
+		for h := range across {
+			sum, n := 0, 0
+			for _, lens := range k.Lens[from:to] {
+				if h < len(lens) {
+					sum, n = sum+lens[h], n+1
+				}
+			}
+			if n == 0 {
+				continue
+			}
+			pairs := float64(sum) / float64(n)
+			hint := fmt.Sprintf("layer %s, head %d: %g of %d pairs", name, h, round(pairs), k.Full)
+			x := float64(len(layers))
+			grid.data = append(grid.data, datum{x: x, y: float64(h), z: pairs, hint: hint})
+			byHead[h].data = append(byHead[h].data, datum{x: x, y: pairs, hint: hint})
+		}
+		layers = append(layers, name)
+	}
+	f.panels = []panel{{
+		x: axis{name: "layer", places: layers}, y: axis{name: "KV head", places: names(across)},
+		series: []series{grid}, scale: "pairs kept", high: float64(k.Full), height: max(60, min(300, 24*across)),
+	}}
+	budget := series{mark: line, name: fmt.Sprintf("mean of all heads: %.0f", mean), color: ink, dashed: true,
+		data: []datum{{x: 0, y: mean}, {x: float64(len(layers) - 1), y: mean}}}
+	columns := panel{x: axis{name: "layer", places: layers}, y: axis{name: "pairs kept", zero: true}, height: 170}
+	for h, s := range byHead {
+		s.mark, s.color = bars, hue(h)
+		if across <= len(hues) {
+			s.name = fmt.Sprintf("head %d", h)
+		} else {
+			s.color = shade(0.15 + 0.75*float64(h)/float64(across-1))
+		}
+		columns.series = append(columns.series, s)
+	}
+	columns.series = append(columns.series, budget)
+	f.panels = append(f.panels, columns)
+	return f.chart()
 }

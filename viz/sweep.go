@@ -2,6 +2,7 @@ package viz
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,81 +10,157 @@ import (
 	"github.com/kvnotes/kvnotes/kvpress/eval"
 )
 
-// Sweep draws the share of right answers against the ratio removed, a line per press. Scores are eval's; the press
-// "none" becomes a dashed line.
-func Sweep(scores []eval.Score) *Chart {
-	byPress := map[string]*Line{}
-	var order []string
-	var base *eval.Score
-	for i, s := range scores {
-		name, budget, ok := strings.Cut(s.Press, ":")
-		if j := strings.LastIndexByte(s.Press, ':'); j >= 0 {
-			name, budget = s.Press[:j], s.Press[j+1:]
-		}
-		ratio, err := strconv.ParseFloat(budget, 64)
-		if !ok || err != nil {
-			if s.Press == "none" {
-				base = &scores[i]
-			}
-			continue
-		}
-		if byPress[name] == nil {
-			byPress[name] = &Line{Name: name}
-			order = append(order, name)
-		}
-		line := byPress[name]
-		line.X, line.Y = append(line.X, ratio), append(line.Y, 100*s.Accuracy())
-	}
-	c := &Chart{width: 900, height: 420}
-	var lines []Line
-	for _, name := range order {
-		sortByX(byPress[name])
-		lines = append(lines, *byPress[name])
-	}
-	slices.SortStableFunc(lines, func(a, b Line) int { return int(mean(b.Y)*1e6) - int(mean(a.Y)*1e6) })
-	if len(lines) > 0 {
-		best, worst := lines[0], lines[len(lines)-1]
-		c.title = fmt.Sprintf("%s keeps most answers (mean %.0f %%), %s fewest (%.0f %%)", best.Name, mean(best.Y), worst.Name, mean(worst.Y))
-		for _, l := range lines {
-			c.summary += l.Name + ":"
-			for i := range l.X {
-				c.summary += fmt.Sprintf(" %.0f %% at %v", l.Y[i], l.X[i])
-			}
-			c.summary += "\n"
-		}
-	}
-	if base != nil && len(lines) > 0 {
-		low, high := 1.0, 0.0
-		for _, l := range lines {
-			low, high = min(low, slices.Min(l.X)), max(high, slices.Max(l.X))
-		}
-		lines = append(lines, Line{Name: "whole cache", X: []float64{low, high}, Y: []float64{100 * base.Accuracy(), 100 * base.Accuracy()}, Dash: true})
-		c.summary += fmt.Sprintf("whole cache: %.0f %%", 100*base.Accuracy())
-	}
-	return c.lines("share of pairs removed", "right answers, %", lines)
+// Trial is how one press did at one ratio. Likelihood, bytes and milliseconds of 0 mean that nobody measured.
+type Trial struct {
+	Press       string  // without its ratio, such as "adakv(snapkv)"; "none" for the whole cache
+	Ratio       float64 // of pairs removed
+	Score       float64 // share of right answers, from 0 to 1
+	Likelihood  float64 // mean log-likelihood of a token of the reference answer
+	KVBytes     float64
+	TokenMillis float64 // time of one new token
 }
 
-func mean(x []float64) float64 {
-	s := 0.0
-	for _, v := range x {
-		s += v
+// TrialsOf reads scores of package eval, whose presses are spelled with their ratio at the end. Presses with another
+// budget are left out.
+func TrialsOf(scores []eval.Score) []Trial {
+	var all []Trial
+	for _, s := range scores {
+		t := Trial{Press: s.Press, Score: s.Accuracy(), KVBytes: float64(s.KVBytes)}
+		if s.Press != "none" {
+			at := strings.LastIndexByte(s.Press, ':')
+			if at < 0 {
+				continue
+			}
+			ratio, err := strconv.ParseFloat(s.Press[at+1:], 64)
+			if err != nil {
+				continue
+			}
+			t.Press, t.Ratio = s.Press[:at], ratio
+		}
+		all = append(all, t)
 	}
-	return s / float64(max(1, len(x)))
+	return all
 }
 
-func sortByX(l *Line) {
-	type point struct{ x, y float64 }
-	var all []point
-	for i := range l.X {
-		all = append(all, point{l.X[i], l.Y[i]})
+// Sweep draws the share of right answers and the memory against the ratio removed, a line per press. The press "none"
+// becomes a dashed line.
+func Sweep(scores []eval.Score) *Chart { return SweepOf(TrialsOf(scores)) }
+
+// SweepOf is Sweep for numbers from elsewhere: a panel for everything that was measured.
+func SweepOf(trials []Trial) *Chart {
+	byPress := map[string][]Trial{}
+	var presses []string
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, t := range trials {
+		if byPress[t.Press] == nil {
+			presses = append(presses, t.Press)
+		}
+		byPress[t.Press] = append(byPress[t.Press], t)
+		if t.Press != "none" && finite(t.Ratio) {
+			low, high = math.Min(low, t.Ratio), math.Max(high, t.Ratio)
+		}
 	}
-	slices.SortFunc(all, func(a, b point) int {
-		if a.x < b.x {
+	if high < low {
+		low, high = 0, 1
+	}
+	// The best press comes first, the whole cache last.
+	worth := func(press string) float64 {
+		if press == "none" {
+			return math.Inf(-1)
+		}
+		return meanScore(byPress[press])
+	}
+	slices.SortStableFunc(presses, func(a, b string) int {
+		switch {
+		case worth(a) > worth(b):
 			return -1
+		case worth(a) < worth(b):
+			return 1
 		}
-		return 1
+		return 0
 	})
-	for i, p := range all {
-		l.X[i], l.Y[i] = p.x, p.y
+	f := &figure{title: "no press was tried"}
+	var words []string
+	for _, press := range presses {
+		ts := byPress[press]
+		slices.SortStableFunc(ts, func(a, b Trial) int {
+			if a.Ratio < b.Ratio {
+				return -1
+			}
+			if a.Ratio > b.Ratio {
+				return 1
+			}
+			return 0
+		})
+		text := press + ":"
+		for _, t := range ts {
+			if press == "none" {
+				text += fmt.Sprintf(" %.0f %% right", 100*t.Score)
+			} else {
+				text += fmt.Sprintf(" %.0f %% right at %g,", 100*t.Score, t.Ratio)
+			}
+		}
+		words = append(words, strings.TrimSuffix(text, ","))
 	}
+	f.summary = strings.Join(words, "\n")
+	if len(presses) > 0 && presses[0] != "none" {
+		worst := presses[len(presses)-1]
+		if worst == "none" && len(presses) > 1 {
+			worst = presses[len(presses)-2]
+		}
+		f.title = fmt.Sprintf("%s keeps most answers (%.0f %% right on average)", presses[0], 100*meanScore(byPress[presses[0]]))
+		if worst != presses[0] {
+			f.title += fmt.Sprintf(", %s fewest (%.0f %%)", worst, 100*meanScore(byPress[worst]))
+		}
+	}
+	for _, m := range []struct {
+		name string
+		zero bool
+		of   func(Trial) float64
+	}{
+		{"right answers, %", true, func(t Trial) float64 { return 100 * t.Score }},
+		{"log-likelihood of the answer", false, func(t Trial) float64 { return measured(t.Likelihood) }},
+		{"keys and values, MiB", true, func(t Trial) float64 { return measured(t.KVBytes / (1 << 20)) }},
+		{"ms per new token", true, func(t Trial) float64 { return measured(t.TokenMillis) }},
+	} {
+		p := panel{x: axis{name: "share of pairs removed"}, y: axis{name: m.name, zero: m.zero}, height: 190}
+		found := false
+		for i, press := range presses {
+			s := series{mark: line, name: press, color: hue(i)}
+			for _, t := range byPress[press] {
+				s.data = append(s.data, datum{x: t.Ratio, y: m.of(t)})
+				found = found || finite(m.of(t))
+			}
+			if press == "none" {
+				s.name, s.color, s.dashed = "whole cache", ink, true
+				s.data = []datum{{x: low, y: s.data[0].y}, {x: high, y: s.data[0].y}}
+			}
+			p.series = append(p.series, s)
+		}
+		if found {
+			f.panels = append(f.panels, p)
+		}
+	}
+	if len(f.panels) > 0 {
+		f.panels[0].height = 280
+	}
+	return f.chart()
+}
+
+// measured turns the 0 of what nobody measured into no number.
+func measured(v float64) float64 {
+	if v == 0 {
+		return math.NaN()
+	}
+	return v
+}
+
+func meanScore(trials []Trial) float64 {
+	sum, n := 0.0, 0
+	for _, t := range trials {
+		if finite(t.Score) {
+			sum, n = sum+t.Score, n+1
+		}
+	}
+	return sum / float64(max(1, n))
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/kvnotes/kvnotes/kvpress/cpu"
-	"github.com/kvnotes/kvnotes/kvpress/hub"
 	"github.com/kvnotes/kvnotes/kvpress/internal/reference"
 	"github.com/kvnotes/kvnotes/kvpress/llm"
 	"github.com/kvnotes/kvnotes/kvpress/weights"
@@ -241,39 +240,5 @@ func TestPipeline(t *testing.T) {
 	}
 	if _, err := m.Run(context.Background(), llm.Request{Context: text, Question: "a", Questions: []string{"b"}}); err == nil {
 		t.Error("Question and Questions together are accepted")
-	}
-}
-
-// TestFallbackArticleCarriesItsAnswers asks about the article of this project, with and without it.
-func TestFallbackArticleCarriesItsAnswers(t *testing.T) {
-	m, err := llm.Load(smolLM2(t), cpu.New())
-	if err != nil {
-		t.Fatal(err)
-	}
-	right := func(text string) int {
-		s, err := m.Prefill(context.Background(), text, llm.KeysOnly())
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := 0
-		for _, q := range hub.FallbackQuestions() {
-			a, err := s.Ask(context.Background(), q.Question, 40)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.Contains(a.Text, q.Answer) {
-				n++
-			} else {
-				t.Logf("%s: %q", q.Question, a.Text)
-			}
-		}
-		t.Logf("%d of %d right with %d tokens of context", n, len(hub.FallbackQuestions()), s.Len())
-		return n
-	}
-	if n := right(hub.FallbackArticle().Text + "\n"); n < 8 {
-		t.Errorf("with the article %d of 10 answers are right, at least 8 should be", n)
-	}
-	if n := right(""); n > 1 {
-		t.Errorf("without the article %d of 10 answers are right, at most 1 should be", n)
 	}
 }

@@ -195,8 +195,11 @@ func file(all []*binding, docs map[string]string) ([]byte, error) {
 			name, kind string
 			lines      []string
 		}{
-			{"Binds", "map[string]reflect.Value", b.binds}, {"Types", "map[string]reflect.Type", b.types}, {"Proxies", "map[string]reflect.Type", b.proxies},
-			{"Untypeds", "map[string]string", b.untypeds}, {"Wrappers", "map[string][]string", b.wrappers},
+			{"Binds", "map[string]reflect.Value", b.binds},
+			{"Types", "map[string]reflect.Type", b.types},
+			{"Proxies", "map[string]reflect.Type", b.proxies},
+			{"Untypeds", "map[string]string", b.untypeds},
+			{"Wrappers", "map[string][]string", b.wrappers},
 		} {
 			if len(part.lines) > 0 {
 				fmt.Fprintf(&w, "%s: %s{\n%s\n},\n", part.name, part.kind, strings.Join(part.lines, "\n"))

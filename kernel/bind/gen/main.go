@@ -69,7 +69,7 @@ func load(patterns ...string) ([]*packages.Package, error) {
 	}
 	for _, p := range loaded {
 		if len(p.Errors) > 0 && p.PkgPath != "builtin" { // whose types refer to themselves
-			return nil, fmt.Errorf("%s: %v", p.PkgPath, p.Errors[0])
+			return nil, fmt.Errorf("%s: %w", p.PkgPath, p.Errors[0])
 		}
 	}
 	return loaded, nil

@@ -1,0 +1,238 @@
+package llm_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kvnotes/kvnotes/kvpress/cpu"
+	"github.com/kvnotes/kvnotes/kvpress/hub"
+	"github.com/kvnotes/kvnotes/kvpress/internal/reference"
+	"github.com/kvnotes/kvnotes/kvpress/llm"
+)
+
+// TestReferenceNeedle compares the answers of the embedded model with those of the Python pipeline, press by press
+// and ratio by ratio.
+func TestReferenceNeedle(t *testing.T) {
+	m := loadNeedle(t)
+	path := filepath.Join(reference.Root(), "..", "needle", "curves.json")
+	contexts := math.MaxInt
+	if reference.Root() == "" {
+		repo, err := reference.Repository()
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = filepath.Join(repo, "kvpress", "testdata", "curves.json")
+	} else if os.Getenv("KVNOTES_LONG") == "" {
+		contexts = 4 // the rest runs in make test-long
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var curves struct {
+		MaxTokens int `json:"max_new_tokens"`
+		Data      []struct {
+			Context   string
+			Questions []string
+		}
+		Runs []struct {
+			Press   string
+			Ratio   float64
+			Answers [][]string
+		}
+	}
+	if err := json.Unmarshal(text, &curves); err != nil {
+		t.Fatal(err)
+	}
+	asked, excused, wrong := 0, 0, 0
+	for i, d := range curves.Data[:min(contexts, len(curves.Data))] {
+		whole, err := m.Prefill(context.Background(), d.Context, llm.Full())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range curves.Runs {
+			s := whole
+			if run.Press != "none" {
+				s = press(t, whole, curveSpelling(run.Press, run.Ratio))
+			}
+			for j, q := range d.Questions {
+				a, err := s.Ask(context.Background(), q, curves.MaxTokens)
+				if err != nil {
+					t.Fatal(err)
+				}
+				asked++
+				if a.Text == run.Answers[i][j] {
+					continue
+				}
+				if at := firstDifference(a.Tokens, m.Tokenizer.Encode(run.Answers[i][j])); at < len(a.Gaps) && a.Gaps[at] < 0.01 {
+					excused++
+					continue
+				}
+				wrong++
+				t.Errorf("%s %v: %q is answered %q, the reference says %q", run.Press, run.Ratio, q, a.Text, run.Answers[i][j])
+			}
+			if s != whole {
+				s.Close()
+			}
+		}
+		whole.Close()
+	}
+	t.Logf("%d answers, %d different, %d more excused by a logit gap below 0.01", asked, wrong, excused)
+	if excused*100 > asked {
+		t.Errorf("%d of %d answers had to be excused, at most 1 %% may", excused, asked)
+	}
+}
+
+func firstDifference(a, b []int) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return min(len(a), len(b))
+}
+
+// curveSpelling turns "snapkv(window 16)" into "snapkv(window=16):0.5".
+func curveSpelling(press string, ratio float64) string {
+	for _, key := range []string{"window", "epsilon"} {
+		press = strings.ReplaceAll(press, key+" ", key+"=")
+	}
+	return fmt.Sprintf("%s:%v", press, ratio)
+}
+
+// smolLM2 is the folder of the pulled model.
+func smolLM2(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("KVNOTES_SMOLLM2")
+	if dir == "" {
+		dir = "smollm2"
+	}
+	if _, err := hub.Find(dir); err != nil {
+		t.Skipf("NOT RUN: %v", err)
+	}
+	return dir
+}
+
+// TestReferenceSmolLM2 compares kept sets and answers of a real model with the Python pipeline's.
+func TestReferenceSmolLM2(t *testing.T) {
+	dirs := []string{}
+	for _, root := range referenceRoots(t) {
+		if dir := filepath.Join(root, "smollm2"); exists(filepath.Join(dir, "index.json")) {
+			dirs = append(dirs, dir)
+		}
+	}
+	m, err := llm.Load(smolLM2(t), cpu.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range dirs {
+		g, err := reference.Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var questions []string
+		if err := json.Unmarshal(g.Header["questions"], &questions); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "article.txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := m.Prefill(context.Background(), strings.TrimSuffix(string(text), "\n"), llm.Full())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids, err := g.Ints("context_ids")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(ids, whole.Tokens()) {
+			t.Fatalf("the context has other tokens than the reference's")
+		}
+		results := map[string]*tally{}
+		for _, c := range g.Cases {
+			if os.Getenv("KVNOTES_LONG") == "" && os.Getenv("KVNOTES_REFERENCE") == "" && c.Ratio != 0.5 && c.Spec != nil {
+				continue // the other ratios run in make test-long
+			}
+			if results[c.Label] == nil {
+				results[c.Label] = &tally{}
+			}
+			results[c.Label].cases++
+			runSmolLM2(t, whole, c, questions, results[c.Label])
+		}
+		report(t, results)
+		tokens, compared := 0, 0
+		for _, r := range results {
+			tokens, compared = tokens+r.tokens, compared+r.compared
+		}
+		t.Logf("%d of %d tokens compared and equal", tokens, compared)
+		if tokens*10 < compared*9 {
+			t.Errorf("only %d of %d tokens could be compared, at least 90 %% should", tokens, compared)
+		}
+		whole.Close()
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func runSmolLM2(t *testing.T, whole *llm.Session, c *reference.Case, questions []string, r *tally) {
+	t.Helper()
+	p, err := c.Press()
+	if errors.Is(err, reference.ErrNotBuilt) || c.Label == "Finch" { // Finch's context ends with the question
+		r.unbuilt++
+		return
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", c.ID, err)
+	}
+	s := whole
+	if p != nil {
+		if s, err = whole.Press(p); err != nil {
+			r.wrong++
+			t.Errorf("%s: %v", c.ID, err)
+			return
+		}
+		defer s.Close()
+	}
+	tie, err := compareKept(c, whole, s, reference.SmolLM2Tie)
+	if err != nil {
+		r.wrong++
+		t.Errorf("%s: %v", c.ID, err)
+		return
+	}
+	if tie {
+		r.ties++
+	}
+	answers := c.Answers
+	if len(c.Exact) > 0 {
+		answers = c.Exact
+	}
+	for i, want := range answers {
+		a, err := s.Ask(context.Background(), questions[i], len(want.IDs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.compared += len(want.IDs)
+		at := firstDifference(a.Tokens, want.IDs)
+		r.tokens += at
+		if at == len(want.IDs) || tie {
+			continue
+		}
+		if at < len(want.Gaps) && want.Gaps[at] < reference.SmolLM2Gap {
+			continue // as good as equal logits: rounding decides
+		}
+		r.wrong++
+		t.Errorf("%s: question %d: answered %q, the reference says %q", c.ID, i, a.Text, want.Text)
+	}
+}

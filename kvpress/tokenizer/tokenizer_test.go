@@ -1,0 +1,174 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// needle is the tokenizer of the embedded model.
+func needle(t testing.TB) *Tokenizer {
+	t.Helper()
+	dir := filepath.Join("..", "needle", "model")
+	text, err := os.ReadFile(filepath.Join(dir, "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(filepath.Join(dir, "tokenizer_config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := Load(text, config, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// TestReferenceNeedle compares with what the Python library makes of the same strings.
+func TestReferenceNeedle(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "needle.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g golden
+	if err := json.Unmarshal(text, &g); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, needle(t), g)
+}
+
+func TestChat(t *testing.T) {
+	tok := needle(t)
+	got, err := tok.Chat([]Message{{Role: "user", Content: "Hi"}}, true, nil)
+	if want := "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"; err != nil || got != want {
+		t.Errorf("chat %q, %v; want %q", got, err, want)
+	}
+	if bos, id, ok := tok.BOS(); bos != "<|im_start|>" || id != 1 || !ok {
+		t.Errorf("the text begins with %q, %d, %v", bos, id, ok)
+	}
+	if tok.ModelMaxLength() != 4096 {
+		t.Errorf("the longest text has %d tokens", tok.ModelMaxLength())
+	}
+}
+
+func TestTemplatesAreOnlyData(t *testing.T) {
+	render := func(template string) error {
+		tok := needle(t)
+		tok.template = template
+		_, err := tok.Chat([]Message{{Role: "user", Content: "x"}}, false, nil)
+		return err
+	}
+	began := time.Now()
+	for name, c := range map[string]struct{ template, want string }{
+		"files":   {`{% include "/etc/passwd" %}`, ""},
+		"inherit": {`{% extends "/etc/passwd" %}`, ""},
+		"refuses": {`{{ raise_exception("roles must take turns") }}`, "roles must take turns"},
+		"syntax":  {`{% for %}`, ""},
+		"bomb":    {`{% for a in range(100000) %}{% for b in range(100000) %}{{ "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" }}{% endfor %}{% endfor %}`, ""},
+	} {
+		err := render(c.template)
+		if err == nil || !strings.Contains(err.Error(), "chat template") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if took := time.Since(began); took > 2*longestTime {
+		t.Errorf("bad templates took %v", took)
+	}
+}
+
+func TestUnknownPartsAreRefusedByName(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "needle", "model", "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for part, value := range map[string]string{
+		"model": `{"type":"WordPiece"}`, "normalizer": `{"type":"Lowercase"}`, "pre_tokenizer": `{"type":"BertPreTokenizer"}`, "decoder": `{"type":"WordPieceDecoder"}`,
+		"post_processor": `{"type":"RobertaProcessing"}`,
+	} {
+		var f map[string]json.RawMessage
+		if err := json.Unmarshal(text, &f); err != nil {
+			t.Fatal(err)
+		}
+		f[part] = json.RawMessage(value)
+		changed, err := json.Marshal(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kind struct{ Type string }
+		if err := json.Unmarshal([]byte(value), &kind); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(changed, nil, nil); err == nil || !strings.Contains(err.Error(), part) || !strings.Contains(err.Error(), kind.Type) || !strings.Contains(err.Error(), "supported") {
+			t.Errorf("%s %s: %v", part, value, err)
+		}
+	}
+}
+
+func TestLongWordsAreNotSlow(t *testing.T) {
+	tok := needle(t)
+	began := time.Now()
+	for _, text := range []string{strings.Repeat("a", 1<<20), strings.Repeat("ab", 1<<19), strings.Repeat(" ", 1<<20)} {
+		ids := tok.Encode(text)
+		if got := tok.Decode(ids, false); got != text {
+			t.Errorf("a text of a million letters comes back with %d", len(got))
+		}
+	}
+	if took := time.Since(began); took > 60*time.Second {
+		t.Errorf("three texts of a megabyte took %v", took)
+	}
+}
+
+func TestNumbersOutOfRangeAreLeftOut(t *testing.T) {
+	tok := needle(t)
+	ids := tok.Encode("Lisbon")
+	if got := tok.Decode(append([]int{-1, 1 << 30}, ids...), false); got != "Lisbon" {
+		t.Errorf("decoded %q", got)
+	}
+	if tok.Token(-1) == "" || tok.Token(1<<30) == "" {
+		t.Error("a number without a token is shown as nothing")
+	}
+}
+
+func FuzzEncode(f *testing.F) {
+	tok := needle(f)
+	for _, s := range []string{"", "Hello 12", "日本 <|im_end|>", "\xff\x00a"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		ids, offsets := tok.EncodeOffsets(text)
+		if len(ids) != len(offsets) {
+			t.Fatalf("%d tokens with %d places", len(ids), len(offsets))
+		}
+		var b []byte
+		for _, id := range ids {
+			b = append(b, tok.bytes(id)...)
+		}
+		if string(b) != text {
+			t.Errorf("%q becomes %q", text, b)
+		}
+	})
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(`{"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]},"pre_tokenizer":{"type":"ByteLevel"},"decoder":{"type":"ByteLevel"},"added_tokens":[{"id":3,"content":"<x>","special":true}]}`), "ab<x>")
+	f.Fuzz(func(t *testing.T, file []byte, text string) {
+		tok, err := Load(file, nil, nil)
+		if err != nil {
+			return
+		}
+		tok.Decode(tok.Encode(text), true)
+	})
+}
+
+func BenchmarkEncode(b *testing.B) {
+	tok := needle(b)
+	text := strings.Repeat("The access code of Lisbon is 2251. Uma was born in Tallinn, and the quiet river crossed the early morning. ", 10000)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		tok.Encode(text)
+	}
+}

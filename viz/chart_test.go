@@ -1,0 +1,193 @@
+package viz
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+)
+
+// large are charts of 8,192 tokens in 30 layers of 3 heads, every one as uneven as it can be.
+func large() map[string]*Chart {
+	const n, layers, heads = 8192, 30, 3
+	texts := make([]string, n)
+	for i := range texts {
+		texts[i] = " token"
+	}
+	a, b := Tokens{Press: "a:0.5", Texts: texts}, Tokens{Press: "b:0.5", Texts: texts}
+	k := Kept{Press: "a:0.5", Full: n}
+	var attention []Looked
+	for l := range layers {
+		rows, more := make([][]int, heads), make([][]int, heads)
+		d := Looked{Layer: l, Last: 64}
+		for h := range heads {
+			var mean []float64
+			var places []int
+			for at := range n {
+				if (at*7919+l*104729+h*1299709)%97 < 50 {
+					rows[h] = append(rows[h], at)
+				}
+				if (at*104729+l*7919+h)%89 < 40 {
+					more[h] = append(more[h], at)
+				}
+				mean, places = append(mean, float64(at*7919%1009)/1009/n), append(places, at)
+			}
+			d.Mean, d.Positions = append(d.Mean, mean), append(d.Positions, places)
+		}
+		attention = append(attention, d)
+		a.Keep, b.Keep = append(a.Keep, rows), append(b.Keep, more)
+		k.Lens = append(k.Lens, []int{len(rows[0]), l, n - l})
+	}
+	scores := tensor.New(heads, n)
+	for i := range scores.Data {
+		scores.Data[i] = float32(i*7919%10007) / 10007
+	}
+	return map[string]*Chart{
+		"retained":      RetainedOf(k),
+		"token strip":   TokenStripOf(a, -1, -1),
+		"scores":        ScoresOf(Scored{Press: "a:0.5", Plan: kvpress.Plan{Keep: a.Keep[0], Scores: scores, Force: a.Keep[1][0]}}),
+		"attention":     AttentionOf(attention[0]),
+		"attention map": AttentionOf(attention...),
+	}
+}
+
+func TestChartsAreSmallAndStayTheSame(t *testing.T) {
+	again := large()
+	for name, c := range large() {
+		if strings.HasPrefix(c.Title(), name+":") {
+			t.Errorf("%s: no chart: %s", name, c.Text())
+		}
+		if n := len(c.HTML()); n > 300_000 {
+			t.Errorf("%s: %d bytes of hypertext, at most 300000 are wanted", name, n)
+		}
+		if n := len(c.SVG()); n > 300_000 {
+			t.Errorf("%s: a drawing of %d bytes", name, n)
+		}
+		if c.HTML() != again[name].HTML() || c.SVG() != again[name].SVG() {
+			t.Errorf("%s: the same chart is written in two ways", name)
+		}
+		if !strings.Contains(c.HTML(), `title="`) && !strings.Contains(c.HTML(), `alt="`) {
+			t.Errorf("%s: no words for those who cannot see it", name)
+		}
+	}
+}
+
+func TestTextsStayTexts(t *testing.T) {
+	evil := `<script>alert("1")</script>&'` + "\u2028</script>"
+	kept := Kept{Press: evil, Lens: [][]int{{1, 2}}, Full: 3}
+	tokens := Tokens{Press: evil, Texts: []string{evil, "b"}, Keep: [][][]int{{{0}, {1}}}}
+	for name, c := range map[string]*Chart{
+		"strip":     TokenStripOf(tokens, -1, -1),
+		"retained":  RetainedOf(kept),
+		"sweep":     SweepOf([]Trial{{Press: evil, Ratio: 0.5, Score: 0.5}}),
+		"no scores": ScoresOf(Scored{Press: evil}),
+	} {
+		own := 0
+		if c.Option() != nil {
+			own = 1
+		}
+		page := c.HTML()
+		if strings.Count(page, "<script") != own || strings.Count(page, "</script") != own {
+			t.Errorf("%s: a text became a script", name)
+		}
+		if strings.Contains(c.SVG(), "<script") {
+			t.Errorf("%s: a text became a script in the drawing", name)
+		}
+	}
+}
+
+func TestBrokenInput(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	odd := tensor.New(1, 4)
+	copy(odd.Data, []float32{float32(nan), float32(inf), 1e-45, 3e38})
+	deep := make([][]int, 200)
+	for i := range deep {
+		deep[i] = []int{i % 10, 3, 9, 9, 9, 9, 9, 9}
+	}
+	one := Tokens{Press: "x", Texts: []string{"a"}, Keep: [][][]int{{{0}}}}
+	for name, test := range map[string]struct {
+		chart *Chart
+		fails bool
+	}{
+		"no layers":           {RetainedOf(Kept{}), true},
+		"no heads":            {RetainedOf(Kept{Lens: [][]int{{}}}), true},
+		"nothing kept":        {RetainedOf(Kept{Press: "x", Lens: [][]int{{0, 0}}}), false},
+		"200 layers":          {RetainedOf(Kept{Press: "x", Lens: deep, Full: 9}), false},
+		"uneven layers":       {RetainedOf(Kept{Press: "x", Lens: [][]int{{1}, {}, {2, 3}}, Full: 9}), false},
+		"no trials":           {SweepOf(nil), true},
+		"trial of nothing":    {SweepOf([]Trial{{Press: "x", Ratio: nan, Score: nan}}), true},
+		"only the whole":      {SweepOf([]Trial{{Press: "none", Score: 1}}), false},
+		"one token":           {TokenStripOf(one, -1, -1), false},
+		"no tokens":           {TokenStripOf(Tokens{}, -1, -1), true},
+		"no keep":             {TokenStripOf(Tokens{Texts: []string{"a"}}, -1, -1), true},
+		"token out of range":  {TokenStripOf(Tokens{Texts: []string{"a"}, Keep: [][][]int{{{7}}}}, -1, -1), true},
+		"blank tokens":        {TokenStripOf(Tokens{Texts: []string{"\n", "\t", "\x00", "\xff"}, Keep: [][][]int{{{0}}}}, -1, -1), false},
+		"no scores":           {ScoresOf(Scored{Press: "x"}), true},
+		"a head too many":     {ScoresOf(Scored{Press: "x", Plan: kvpress.Plan{Keep: [][]int{{0}}, Scores: odd}}, 3), true},
+		"scores odd":          {ScoresOf(Scored{Press: "x", Plan: kvpress.Plan{Keep: [][]int{{0, 9, -1}}, Scores: odd, Force: []int{-1, 99}}}), false},
+		"no attention":        {AttentionOf(), true},
+		"attention uneven":    {AttentionOf(Looked{Mean: [][]float64{{1}}, Positions: [][]int{{1, 2}}}), true},
+		"attention no number": {AttentionOf(Looked{Mean: [][]float64{{nan}}, Positions: [][]int{{0}}}), true},
+		"attention one token": {AttentionOf(Looked{Mean: [][]float64{{1}}, Positions: [][]int{{0}}}), false},
+	} {
+		c := test.chart
+		if c.HTML() == "" || c.Text() == "" || !strings.Contains(c.SVG(), "</svg>") {
+			t.Errorf("%s: nothing is shown", name)
+		}
+		if failed := c.Option() == nil && len(c.PNG()) == 0; failed != test.fails {
+			t.Errorf("%s: fails: %v, want %v: %s", name, failed, test.fails, c.Text())
+		}
+	}
+}
+
+func TestSaveAndRender(t *testing.T) {
+	dir := t.TempDir()
+	c := RetainedOf(Kept{Press: "x:0.5", Lens: [][]int{{1, 2}, {3, 4}}, Full: 8})
+	for name, begin := range map[string]string{"a.html": "<!DOCTYPE html>", "a.svg": "<?xml", "a.png": "\x89PNG"} {
+		path := filepath.Join(dir, name)
+		if err := c.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.HasPrefix(string(text), begin) {
+			t.Errorf("%s begins with %.20q, %v", name, text, err)
+		}
+	}
+	for path, cure := range map[string]string{"a.txt": "use .html", filepath.Join("nowhere", "a.svg"): "no such file"} {
+		if err := c.Save(filepath.Join(dir, path)); err == nil || !strings.Contains(err.Error(), cure) {
+			t.Errorf("%s: %v, want %q", path, err, cure)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 3 {
+		t.Errorf("%d files in the folder, want 3: %v", len(left), err)
+	}
+	bundle := c.SimpleRender()
+	for kind, begin := range map[string]string{"text/html": "<div data-kvnotes=", "image/svg+xml": "<?xml", "text/plain": "x:0.5: layer 1"} {
+		if text, _ := bundle[kind].(string); !strings.HasPrefix(text, begin) {
+			t.Errorf("%s begins with %.30q, want %q", kind, text, begin)
+		}
+	}
+	t.Setenv("KVNOTES_ECHARTS_URL", `https://example.org/"e".js`)
+	if !strings.Contains(c.HTML(), `"https://example.org/\"e\".js"`) {
+		t.Error("KVNOTES_ECHARTS_URL is not heeded")
+	}
+}
+
+func TestTicksAreRound(t *testing.T) {
+	for _, test := range []struct {
+		low, high float64
+		want      string
+	}{{0, 588, "0 100 200 300 400 500"}, {0, 1, "0 0.2 0.4 0.6 0.8 1"}, {0.0012, 0.0041, "0.0015 0.002 0.0025 0.003 0.0035 0.004"}, {5, 5, "5"}, {-3, 3, "-3 -2 -1 0 1 2 3"}} {
+		var got []string
+		for _, tick := range (steps{}).Ticks(test.low, test.high) {
+			got = append(got, tick.Label)
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%g to %g: %v, want %s", test.low, test.high, got, test.want)
+		}
+	}
+}
