@@ -149,17 +149,6 @@ func (f *figure) height() int {
 	return h
 }
 
-// marks counts what is drawn.
-func (f *figure) marks() int {
-	n := 0
-	for _, p := range f.panels {
-		for _, s := range p.series {
-			n += len(s.data)
-		}
-	}
-	return n
-}
-
 // chart draws the figure. A figure without a single number becomes a chart that says so.
 func (f *figure) chart() *Chart {
 	found := false
@@ -240,17 +229,6 @@ func wide(all []series) bool {
 		}
 	}
 	return high > 1000*low
-}
-
-// size spells a number of bytes.
-func size(bytes float64) string {
-	for _, unit := range []string{"bytes", "KiB", "MiB"} {
-		if math.Abs(bytes) < 1024 {
-			return strconv.FormatFloat(bytes, 'g', 4, 64) + " " + unit
-		}
-		bytes /= 1024
-	}
-	return strconv.FormatFloat(bytes, 'g', 4, 64) + " GiB"
 }
 
 // percent is a part of a whole; 0 of nothing.

@@ -19,8 +19,10 @@ func (f *figure) option() (map[string]interface{}, error) {
 	c.XAxisList, c.YAxisList = nil, nil
 	c.SetGlobalOptions(
 		charts.WithAnimation(false),
-		charts.WithTitleOpts(opts.Title{Title: strings.Join(f.titleLines(), "\n"), Left: "5", Top: "8",
-			TitleStyle: &opts.TextStyle{Color: css(ink), FontSize: 14, LineHeight: titleLine}}),
+		charts.WithTitleOpts(opts.Title{
+			Title: strings.Join(f.titleLines(), "\n"), Left: "5", Top: "8",
+			TitleStyle: &opts.TextStyle{Color: css(ink), FontSize: 14, LineHeight: titleLine},
+		}),
 		charts.WithTooltipOpts(opts.Tooltip{Show: opts.Bool(true), Trigger: "item", Formatter: "{b}"}),
 	)
 	top := 10 + titleLine*len(f.titleLines())

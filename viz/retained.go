@@ -106,8 +106,10 @@ func RetainedOf(k Kept) *Chart {
 		x: axis{name: "layer", places: layers}, y: axis{name: "KV head", places: names(across)},
 		series: []series{grid}, scale: "pairs kept", high: float64(k.Full), height: max(60, min(300, 24*across)),
 	}}
-	budget := series{mark: line, name: fmt.Sprintf("mean of all heads: %.0f", mean), color: ink, dashed: true,
-		data: []datum{{x: 0, y: mean}, {x: float64(len(layers) - 1), y: mean}}}
+	budget := series{
+		mark: line, name: fmt.Sprintf("mean of all heads: %.0f", mean), color: ink, dashed: true,
+		data: []datum{{x: 0, y: mean}, {x: float64(len(layers) - 1), y: mean}},
+	}
 	columns := panel{x: axis{name: "layer", places: layers}, y: axis{name: "pairs kept", zero: true}, height: 170}
 	for h, s := range byHead {
 		s.mark, s.color = bars, hue(h)
