@@ -40,8 +40,8 @@ var unruled = []string{"kernel/bind", "kernel/bind/gen", "kernel/kvnotes"}
 
 // homes says which packages alone may name a third party.
 var homes = map[string][]string{
-	"github.com/cosmos72/gomacro":         {"kernel/internal/interp", "kernel/bind"},
-	"github.com/gopherdata/gophernotes":   {"kernel/internal/interp", "kernel/bind"},
+	"github.com/cosmos72/gomacro":         {"kernel/internal/interp", "kernel/bind", "kernel/bind/gen"},
+	"github.com/gopherdata/gophernotes":   {"kernel/internal/interp", "kernel/bind", "kernel/bind/gen"},
 	"github.com/go-zeromq/zmq4":           {"kernel/internal/server"},
 	"github.com/go-echarts/go-echarts/v2": {"viz"},
 	"gonum.org/v1/plot":                   {"viz"},

@@ -20,7 +20,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(kernelCommand(), doctorCommand(), pullCommand(), askCommand(), benchCommand())
+	root.AddCommand(kernelCommand(), doctorCommand(), pullCommand(), askCommand(), evalCommand(), benchCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("stopped")

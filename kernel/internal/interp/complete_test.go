@@ -105,6 +105,7 @@ func TestInspect(t *testing.T) {
 		{"kvpress.TopK|", []string{"func TopK(", "budget"}},
 		{"kvpress.Press|", []string{"type Press interface"}},
 		{"kvpress.Press.Plan|", []string{"Plan("}},
+		{"display.Markdown|", []string{"func Markdown("}},
 		{"v|", []string{"v main.pair = {Left:1 Right:2}"}},
 		{"my|", []string{"my float64 = 3.5"}},
 		{"v.Left|", []string{"v.Left int"}},

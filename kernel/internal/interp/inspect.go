@@ -86,6 +86,10 @@ func short(s string) string {
 
 // describeMember describes a package, or a name in it.
 func describeMember(imp *fast.Import, parts []string) string {
+	path := imp.Path
+	if path == displayPath {
+		path = displayFull
+	}
 	if len(parts) == 1 {
 		var names []string
 		for n := range imp.Binds {
@@ -95,16 +99,16 @@ func describeMember(imp *fast.Import, parts []string) string {
 			names = append(names, n)
 		}
 		slices.Sort(names)
-		about := Documentation(imp.Path)
+		about := Documentation(path)
 		if about == "" {
 			about = "package " + imp.Name
 		}
 		return fmt.Sprintf("%s\n\nimport %q\n\n%s", about, imp.Path, strings.Join(names, " "))
 	}
-	if g, ok := generics[imp.Path+"·"+parts[1]]; ok {
+	if g, ok := generics[path+"·"+parts[1]]; ok {
 		return "func " + g.doc
 	}
-	if doc := Documentation(imp.Path + "." + strings.Join(parts[1:], ".")); doc != "" {
+	if doc := Documentation(path + "." + strings.Join(parts[1:], ".")); doc != "" {
 		return doc
 	}
 	full := strings.Join(parts, ".")

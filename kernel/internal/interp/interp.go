@@ -43,15 +43,18 @@ type Interp struct {
 	unit    string              // what runs now, for messages
 }
 
-// displayPath is where gophernotes' notebooks import their display functions from.
-const displayPath = "display"
+// Package display is there by its own path, and by that of gophernotes' notebooks.
+const (
+	displayPath = "display"
+	displayFull = "github.com/kvnotes/kvnotes/kernel/display"
+)
 
 // New makes an interpreter. Package display, ctx and Display are there from the start.
 func New() (*Interp, error) {
 	// The interpreter would ask the Go command for the export data of packages. It knows enough by reflection.
 	build.Default.GOROOT, build.Default.GOPATH = "", ""
 	in := &Interp{running: context.Background(), sources: map[string][]string{}, runner: newRunner()}
-	if p, ok := imports.Packages["github.com/kvnotes/kvnotes/kernel/display"]; ok {
+	if p, ok := imports.Packages[displayFull]; ok {
 		imports.Packages[displayPath] = p
 	}
 	in.tame()
