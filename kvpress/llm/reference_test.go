@@ -254,6 +254,12 @@ func tiedBefore(c *reference.Case, whole, s *llm.Session, layer, head int, posit
 		if err != nil {
 			return false
 		}
+		// The first stage protects half of what stays: a tie at its cut moves every later choice of the head.
+		sorted := slices.Sorted(slices.Values(norms.Row(head)))
+		cut := int((1 - c.Ratio) * float64(len(sorted)) / 2)
+		if gap := float64(sorted[cut] - sorted[cut-1]); gap <= tolerance*float64(sorted[cut]) {
+			return true
+		}
 		for _, i := range positions {
 			own.add(float64(norms.Row(head)[i]))
 		}
