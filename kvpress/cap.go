@@ -47,11 +47,7 @@ func (s Cap) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	first, err := l.First(sinks)
-	if err != nil {
-		return Scores{}, err
-	}
-	places, err := l.places(first)
+	first, places, err := l.firstPlaces(sinks)
 	if err != nil {
 		return Scores{}, err
 	}

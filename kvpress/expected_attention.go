@@ -49,11 +49,7 @@ func (s ExpectedAttention) scoreFor(l *Layer, sinks int, mean tensor.Mat, cov []
 	if err != nil {
 		return Scores{}, err
 	}
-	first, err := l.First(sinks)
-	if err != nil {
-		return Scores{}, err
-	}
-	places, err := l.places(first)
+	first, places, err := l.firstPlaces(sinks)
 	if err != nil {
 		return Scores{}, err
 	}
@@ -64,7 +60,7 @@ func (s ExpectedAttention) scoreFor(l *Layer, sinks int, mean tensor.Mat, cov []
 			return err
 		}
 		skip := len(places[h])
-		rest := tensor.Mat{Rows: keys.Rows - skip, Cols: keys.Cols, Data: keys.Data[skip*keys.Cols:]}
+		rest := keys.Slice(skip, keys.Rows)
 		for head := h * l.Group(); head < (h+1)*l.Group(); head++ {
 			row := attention.Row(head)[skip:keys.Rows]
 			s.expect(row, rest, times(turn, mean.Row(head)))

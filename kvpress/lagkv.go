@@ -31,11 +31,7 @@ func (s LagKV) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
-	first, err := l.First(wholeOrNone(s.Sinks, 4))
-	if err != nil {
-		return Scores{}, err
-	}
-	places, err := l.places(first)
+	first, places, err := l.firstPlaces(wholeOrNone(s.Sinks, 4))
 	if err != nil {
 		return Scores{}, err
 	}

@@ -24,17 +24,7 @@ type result struct {
 // TestReferenceScores compares what every press that looks at one layer scores, keeps and edits with what the Python
 // original did, on layers made by a plain forward pass. Logits and answers are compared by package llm.
 func TestReferenceScores(t *testing.T) {
-	repo, err := reference.Repository()
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := []string{filepath.Join(repo, "kvpress", "testdata", "reference")}
-	if full := reference.Root(); full != "" {
-		roots = append(roots, full)
-	} else {
-		t.Log("the full reference data is not here (KVNOTES_REFERENCE is not set): the repository's own subset is compared")
-	}
-	for _, root := range roots {
+	for _, root := range reference.Roots(t) {
 		dirs, err := filepath.Glob(filepath.Join(root, "tiny", "*"))
 		if err != nil || len(dirs) == 0 {
 			t.Fatalf("no tiny cases in %s: %v", root, err)

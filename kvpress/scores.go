@@ -90,6 +90,15 @@ func (l *Layer) First(n int) ([]int, error) {
 	return all[:min(n, len(all))], err
 }
 
+// firstPlaces is First, and where each head holds those positions.
+func (l *Layer) firstPlaces(n int) (first []int, places [][]int, err error) {
+	if first, err = l.First(n); err != nil {
+		return nil, nil, err
+	}
+	places, err = l.places(first)
+	return first, places, err
+}
+
 // Last lists the n highest token positions that any head holds, ascending: the window.
 func (l *Layer) Last(n int) ([]int, error) {
 	all, err := l.held(func(at []int) []int { return at[max(0, len(at)-n):] })

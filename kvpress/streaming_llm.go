@@ -26,11 +26,7 @@ func (s StreamingLLM) Score(l *Layer) (Scores, error) {
 	if l.Len <= sinks {
 		return Scores{}, fmt.Errorf("%d tokens, the sinks are %d: lower Sinks or use a longer context", l.Len, sinks)
 	}
-	first, err := l.First(sinks)
-	if err != nil {
-		return Scores{}, err
-	}
-	places, err := l.places(first)
+	first, places, err := l.firstPlaces(sinks)
 	if err != nil {
 		return Scores{}, err
 	}

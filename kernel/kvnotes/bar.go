@@ -11,9 +11,13 @@ import (
 
 // terminalBar shows one bar per stage, where w is a terminal; elsewhere nothing.
 func terminalBar(w io.Writer) progress.Func {
+	nothing := func(string, int64, int64) {}
 	f, ok := w.(*os.File)
-	if info, err := statOf(f, ok); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return func(string, int64, int64) {}
+	if !ok {
+		return nothing
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nothing
 	}
 	var bar *progressbar.ProgressBar
 	stage := ""
@@ -29,11 +33,4 @@ func terminalBar(w io.Writer) progress.Func {
 		// A bar that cannot be drawn is no reason to fail what it measures.
 		_ = bar.Set64(done)
 	}
-}
-
-func statOf(f *os.File, ok bool) (os.FileInfo, error) {
-	if !ok {
-		return nil, os.ErrInvalid
-	}
-	return f.Stat()
 }

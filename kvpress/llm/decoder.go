@@ -56,11 +56,14 @@ func (l *loader) load(out, in int, names ...string) Weight {
 	parts := l.tensors(names)
 	rows := 0
 	for _, t := range parts {
-		r, c := 1, t.Shape[len(t.Shape)-1]
-		if len(t.Shape) == 2 {
-			r = t.Shape[0]
+		r, c := 1, 0
+		switch len(t.Shape) {
+		case 1:
+			c = t.Shape[0]
+		case 2:
+			r, c = t.Shape[0], t.Shape[1]
 		}
-		if c != in || len(t.Shape) > 2 {
+		if c != in {
 			l.fail(fmt.Errorf("tensor %s has shape %v, config.json asks for %d columns", t.Name, t.Shape, in))
 		}
 		rows += r

@@ -142,6 +142,14 @@ func TestBadModelsAreErrors(t *testing.T) {
 			return rest
 		}
 	}
+	scalar := func(list []weights.Tensor) []weights.Tensor {
+		for i, x := range list {
+			if x.Name == "model.embed_tokens.weight" {
+				list[i].Shape, list[i].Data = []int{}, x.Data[:4]
+			}
+		}
+		return list
+	}
 	for name, c := range map[string]struct {
 		config  func(c map[string]interface{})
 		tensors func(list []weights.Tensor) []weights.Tensor
@@ -158,6 +166,7 @@ func TestBadModelsAreErrors(t *testing.T) {
 		"width":      {set("intermediate_size", 64), nil, []string{"gate_proj", "config.json"}},
 		"activation": {set("hidden_act", "relu6"), nil, []string{"relu6", "silu"}},
 		"NaN":        {nil, nan, []string{"model.layers.1.mlp.down_proj.weight", "NaN", "number 2"}},
+		"scalar":     {nil, scalar, []string{"model.embed_tokens.weight", "shape []", "columns"}},
 		"missing":    {nil, drop("model.norm.weight"), []string{"model.norm.weight", "model.safetensors"}},
 	} {
 		_, err := llm.Load(tiny(t, c.config, c.tensors), cpu.New())

@@ -25,26 +25,9 @@ type tally struct {
 	worst                                   float64
 }
 
-// referenceRoots are the folders of reference data: the small one of this repository always, the full one if it is
-// there.
-func referenceRoots(t *testing.T) []string {
-	t.Helper()
-	repo, err := reference.Repository()
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := []string{filepath.Join(repo, "kvpress", "testdata", "reference")}
-	if full := reference.Root(); full != "" {
-		roots = append(roots, full)
-	} else {
-		t.Log("the full reference data is not here (KVNOTES_REFERENCE is not set): the repository's own subset is compared")
-	}
-	return roots
-}
-
 // TestReferenceTiny compares logits, kept sets and tokens of every case on the tiny models with the Python original.
 func TestReferenceTiny(t *testing.T) {
-	for _, root := range referenceRoots(t) {
+	for _, root := range reference.Roots(t) {
 		dirs, err := filepath.Glob(filepath.Join(root, "tiny", "*"))
 		if err != nil || len(dirs) == 0 {
 			t.Fatalf("no tiny cases in %s: %v", root, err)

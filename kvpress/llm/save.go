@@ -268,9 +268,7 @@ func (r *sessionReader) floats(name string, cols int) tensor.Mat {
 	if r.err != nil {
 		return tensor.Mat{}
 	}
-	m := tensor.New(t.Shape[0], t.Shape[1])
-	for i := range m.Data {
-		m.Data[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:]))
-	}
+	m := tensor.Mat{Rows: t.Shape[0], Cols: t.Shape[1]}
+	m.Data, r.err = t.Float32()
 	return m
 }

@@ -75,7 +75,8 @@ func compare(t *testing.T, tok *Tokenizer, g golden) {
 	t.Logf("%d strings, %d chats, %d mismatches", len(g.Strings), len(g.Chats), wrong)
 }
 
-func load(t *testing.T, dir string) *Tokenizer {
+// load reads the tokenizer of a model folder.
+func load(t testing.TB, dir string) *Tokenizer {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "tokenizer.json"))
 	if err != nil {

@@ -12,20 +12,7 @@ import (
 // needle is the tokenizer of the embedded model.
 func needle(t testing.TB) *Tokenizer {
 	t.Helper()
-	dir := filepath.Join("..", "needle", "model")
-	text, err := os.ReadFile(filepath.Join(dir, "tokenizer.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := os.ReadFile(filepath.Join(dir, "tokenizer_config.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tok, err := Load(text, config, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tok
+	return load(t, filepath.Join("..", "needle", "model"))
 }
 
 // TestReferenceNeedle compares with what the Python library makes of the same strings.

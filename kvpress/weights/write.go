@@ -18,7 +18,7 @@ type view struct {
 func (v view) DType() safetensors.DType { return v.dtype }
 
 func (v view) Shape() []uint64 {
-	var s []uint64
+	s := []uint64{} // a scalar has the shape [], never null
 	for _, d := range v.t.Shape {
 		s = append(s, uint64(d))
 	}

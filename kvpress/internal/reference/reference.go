@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"testing"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 	"github.com/kvnotes/kvnotes/kvpress/weights"
@@ -72,6 +73,21 @@ func Root() string {
 		return ""
 	}
 	return dir
+}
+
+// Roots are the folders of reference data: the small one of this repository always, the full one if it is there.
+func Roots(t testing.TB) []string {
+	t.Helper()
+	repo, err := Repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := []string{filepath.Join(repo, "kvpress", "testdata", "reference")}
+	if full := Root(); full != "" {
+		return append(roots, full)
+	}
+	t.Log("the full reference data is not here (KVNOTES_REFERENCE is not set): the repository's own subset is compared")
+	return roots
 }
 
 // Repository is the folder of this project: the first one upwards with a go.mod.
