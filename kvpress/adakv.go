@@ -44,6 +44,9 @@ func (p AdaKV) Plan(l *Layer) (Plan, error) {
 func floors(b Budget, l *Layer, s Scores, force [][]int, floor float64) (sure [][]int, total int) {
 	for h, n := range l.Lens {
 		keep := b.Keep(l, n)
+		if !b.isRatio() { // what a head does not use of a count is there for the others
+			keep = b.Keep(l, l.Len)
+		}
 		total += keep
 		sure = append(sure, best(s.Values.Row(h)[:n], force[h], atLeastOne(float64(keep)*floor)))
 	}

@@ -3,6 +3,7 @@ package kvpress
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 )
@@ -110,9 +111,10 @@ func (b Budget) keep(l *Layer, n int) float64 {
 	return float64(b.Keep(l, n))
 }
 
-// keepOfLayer is the number of pairs that all heads of a layer may keep together, truncated once.
+// keepOfLayer is the number of pairs that all heads of a layer may keep together, truncated once. What a head does not
+// use of a count is there for the others.
 func (b Budget) keepOfLayer(l *Layer) int {
-	if !l.Ragged() {
+	if !l.Ragged() || !b.isRatio() {
 		return int(b.keep(l, l.Len) * float64(l.KVHeads))
 	}
 	total := 0.0
@@ -165,4 +167,26 @@ func (b Budget) KeepsAll(l *Layer) bool {
 		}
 	}
 	return true
+}
+
+// BudgetOf is the budget of a press; an error for a press that has none, such as think.
+func BudgetOf(p Press) (Budget, error) {
+	if v := reflect.ValueOf(p); v.Kind() == reflect.Struct {
+		if f, ok := fieldOf(v, budgetType); ok {
+			return f.Interface().(Budget), nil
+		}
+	}
+	return Budget{}, fmt.Errorf("%w: %s has no budget of its own: take a scorer with TopK, or a head-wise press such as adakv", ErrBadParameter, p.Name())
+}
+
+// WithBudget is the press with another budget.
+func WithBudget(p Press, b Budget) (Press, error) {
+	if _, err := BudgetOf(p); err != nil {
+		return nil, err
+	}
+	v := reflect.New(reflect.TypeOf(p)).Elem()
+	v.Set(reflect.ValueOf(p))
+	f, _ := fieldOf(v, budgetType)
+	f.Set(reflect.ValueOf(b))
+	return v.Interface().(Press), nil
 }

@@ -12,6 +12,7 @@ import (
 // one from plain matrices. Fields that stay nil are numbers that nobody recorded.
 type Host struct {
 	K, V     []tensor.Mat                                          // per KV head (Lens[h], Dim); keys after RoPE
+	Pages    []tensor.Pages                                        // per KV head: the same in pages, instead of K and V
 	At       [][]int                                               // per KV head: token position of each pair; nil means 0, 1, 2, ...
 	Tokens   int                                                   // tokens of which queries are known
 	TokensAt []int                                                 // their positions; nil means 0, 1, 2, ...
@@ -39,29 +40,54 @@ func modelless(what string) error {
 	return fmt.Errorf("%s: %w: this layer was made without a model: give its Host what is missing", what, ErrNotRecorded)
 }
 
-func (s *Host) heads() int { return len(s.K) * s.Group }
+func (s *Host) kvHeads() int { return max(len(s.K), len(s.Pages)) }
+
+func (s *Host) heads() int { return s.kvHeads() * s.Group }
+
+// pairs is the number of pairs of a KV head.
+func (s *Host) pairs(h int) int {
+	if s.Pages != nil {
+		return s.Pages[h].Len
+	}
+	return s.K[h].Rows
+}
 
 // longest is the number of pairs of the longest head.
 func (s *Host) longest() int {
 	n := 0
-	for _, k := range s.K {
-		n = max(n, k.Rows)
+	for h := range s.kvHeads() {
+		n = max(n, s.pairs(h))
 	}
 	return n
 }
 
 // Keys returns a copy of the keys of a head.
-func (s *Host) Keys(h int) (tensor.Mat, error) { return s.K[h].Clone(), nil }
+func (s *Host) Keys(h int) (tensor.Mat, error) {
+	if s.Pages != nil {
+		return s.Pages[h].Keys(), nil
+	}
+	return s.K[h].Clone(), nil
+}
 
 // Values returns a copy of the values of a head.
-func (s *Host) Values(h int) (tensor.Mat, error) { return s.V[h].Clone(), nil }
+func (s *Host) Values(h int) (tensor.Mat, error) {
+	if s.Pages != nil {
+		return s.Pages[h].Values(), nil
+	}
+	return s.V[h].Clone(), nil
+}
+
+// values are the values of a head, for reading.
+func (s *Host) values(h int) (tensor.Mat, error) {
+	if s.Pages != nil {
+		return s.Values(h)
+	}
+	return s.V[h], nil
+}
 
 // Positions returns the token position of each pair of a head.
 func (s *Host) Positions(h int) ([]int, error) {
-	p := make([]int, s.K[h].Rows)
-	for i := range p {
-		p[i] = i
-	}
+	p := span(0, s.pairs(h))
 	if s.At != nil {
 		copy(p, s.At[h])
 	}
@@ -93,18 +119,26 @@ func (s *Host) QueriesOf(head int, states tensor.Mat) (tensor.Mat, error) {
 }
 
 // KeyNorms returns the L2 norms of the keys.
-func (s *Host) KeyNorms() (tensor.Mat, error) { return s.norms(s.K), nil }
+func (s *Host) KeyNorms() (tensor.Mat, error) {
+	return s.norms(s.K, tensor.Pages.KeyNorms), nil
+}
 
 // ValueNorms returns the L2 norms of the values.
-func (s *Host) ValueNorms() (tensor.Mat, error) { return s.norms(s.V), nil }
+func (s *Host) ValueNorms() (tensor.Mat, error) {
+	return s.norms(s.V, tensor.Pages.ValueNorms), nil
+}
 
-func (s *Host) norms(x []tensor.Mat) tensor.Mat {
-	m := tensor.New(len(x), s.longest())
-	for h, vectors := range x {
-		for i := range vectors.Rows {
-			m.Row(h)[i] = tensor.Norm(vectors.Row(i))
+func (s *Host) norms(x []tensor.Mat, ofPages func(p tensor.Pages, dst []float32)) tensor.Mat {
+	m := tensor.New(s.kvHeads(), s.longest())
+	tensor.Parallel(m.Rows, func(h int) {
+		if s.Pages != nil {
+			ofPages(s.Pages[h], m.Row(h))
+			return
 		}
-	}
+		for i := range x[h].Rows {
+			m.Row(h)[i] = tensor.Norm(x[h].Row(i))
+		}
+	})
 	return m
 }
 
@@ -124,7 +158,10 @@ func (s *Host) OutputNorms(p int) (tensor.Mat, error) {
 		if err != nil {
 			return err
 		}
-		v := s.V[head/s.Group]
+		v, err := s.values(head / s.Group)
+		if err != nil {
+			return err
+		}
 		if p == 2 {
 			gramNorms(m.Row(head), v, w)
 			return nil
@@ -225,15 +262,14 @@ func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []fl
 			return err
 		}
 		tensor.Scale(q.Data, s.Scaling())
-		keys, dst := s.K[head/s.Group], out.Row(head)
-		buffer := make([]float32, min(rowBlock, last)*keys.Rows)
+		h, dst := head/s.Group, out.Row(head)
+		var weights tensor.Mat
 		for from := 0; from < last; from += rowBlock {
 			n := min(rowBlock, last-from)
-			seen := s.visible(head/s.Group, s.position(s.Tokens-last+from+n-1))
-			weights := tensor.Mat{Rows: n, Cols: seen, Data: buffer[:n*seen]}
-			tensor.MulT(weights, q.Slice(from, from+n), keys.Slice(0, seen))
+			seen := s.visible(h, s.position(s.Tokens-last+from+n-1))
+			weights = s.dots(weights.Data, h, q.Slice(from, from+n), seen)
 			for i := range n {
-				row := weights.Row(i)[:s.visible(head/s.Group, s.position(s.Tokens-last+from+i))]
+				row := weights.Row(i)[:s.visible(h, s.position(s.Tokens-last+from+i))]
 				tensor.Softmax(row)
 				fold(dst, row, rowWeights[from+i])
 			}
@@ -241,6 +277,19 @@ func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []fl
 		return nil
 	})
 	return out, err
+}
+
+// dots multiplies queries with the first n keys of a KV head, a row for each query that begins with their products.
+func (s *Host) dots(room []float32, h int, q tensor.Mat, n int) tensor.Mat {
+	if s.Pages != nil {
+		return s.Pages[h].Dots(room, q, n)
+	}
+	if cap(room) < q.Rows*n {
+		room = make([]float32, q.Rows*n)
+	}
+	out := tensor.Mat{Rows: q.Rows, Cols: n, Data: room[:q.Rows*n]}
+	tensor.MulT(out, q, s.K[h].Slice(0, n))
+	return out
 }
 
 // position is the position of known token i.
@@ -253,7 +302,7 @@ func (s *Host) position(i int) int {
 
 // visible is the number of pairs of a KV head that the token at a position may look at.
 func (s *Host) visible(h, position int) int {
-	n := s.K[h].Rows
+	n := s.pairs(h)
 	if s.At == nil {
 		return min(n, position+1)
 	}

@@ -24,6 +24,8 @@ type Plan struct {
 	// added up, v_To = (v_To + sum of Weight v_From) / (1 + sum of Weight), from the values before any merge; then
 	// the pairs that Keep does not list go. Keys do not change.
 	Merge [][]Merge
+	// MergeSum leaves out the division: v_To = v_To + sum of Weight v_From.
+	MergeSum bool
 	// Rerotate renumbers the kept keys 0, 1, 2, ... and rotates them to their new places.
 	Rerotate bool
 	// Wait, when not nil, settles Keep once every layer has a plan: it is called one time with all plans, in order.

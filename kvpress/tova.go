@@ -19,7 +19,11 @@ func (TOVA) Score(l *Layer) (Scores, error) {
 		return Scores{}, err
 	}
 	byHead := l.GroupMean(attention)
-	sum, holders := make([]float32, l.Next), make([]float32, l.Next) // by position
+	last, err := l.Last(1)
+	if err != nil {
+		return Scores{}, err
+	}
+	sum, holders := make([]float32, last[0]+1), make([]float32, last[0]+1) // by position
 	at := make([][]int, l.KVHeads)
 	for h := range l.KVHeads {
 		if at[h], err = l.Positions(h); err != nil {
@@ -35,10 +39,6 @@ func (TOVA) Score(l *Layer) (Scores, error) {
 		for i, p := range at[h] {
 			values.Row(h)[i] = sum[p] / holders[p]
 		}
-	}
-	last, err := l.Last(1)
-	if err != nil {
-		return Scores{}, err
 	}
 	return l.Protect(values, last)
 }

@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"sync/atomic"
 
 	"github.com/kvnotes/kvnotes/kvpress"
@@ -20,8 +21,9 @@ type Cache struct {
 
 // A head holds the pairs of one KV head.
 type head struct {
-	pages tensor.Pages
-	at    []int // token position of each pair
+	pages  tensor.Pages
+	at     []int // token position of each pair
+	shared int   // first pages that belong to another cache, which counts them
 }
 
 // A ledger counts the bytes of the pages that a cache allocated.
@@ -81,17 +83,17 @@ func (h *head) append(l *ledger, key, value []float32, position int) {
 
 // key copies the key of pair i; channels that are not stored are 0.
 func (h *head) key(dst []float32, i int) {
-	page := i / tensor.PageRows
-	k := h.pages.K[page][i%tensor.PageRows:]
+	page, row := i/tensor.PageRows, i%tensor.PageRows
+	k := h.pages.K[page]
 	if page < h.pages.Short {
 		clear(dst)
 		for at, d := range h.pages.Channels {
-			dst[d] = k[at*tensor.PageRows]
+			dst[d] = k[at*tensor.PageRows+row]
 		}
 		return
 	}
 	for d := range dst {
-		dst[d] = k[d*tensor.PageRows]
+		dst[d] = k[d*tensor.PageRows+row]
 	}
 }
 
@@ -101,33 +103,61 @@ func (h *head) value(i int) []float32 {
 	return h.pages.V[i/tensor.PageRows][row*h.pages.Dim : (row+1)*h.pages.Dim]
 }
 
+// seen are the pages as they are now: what the head appends or drops later does not show.
+func (h *head) seen() tensor.Pages {
+	p := h.pages
+	p.K, p.V = slices.Clone(p.K), slices.Clone(p.V)
+	if last := len(p.K) - 1; p.Len%tensor.PageRows != 0 {
+		p.K[last], p.V[last] = slices.Clone(p.K[last]), slices.Clone(p.V[last])
+	}
+	return p
+}
+
 // truncate drops all pairs from n on and frees pages without pairs.
 func (h *head) truncate(l *ledger, n int) {
 	pages := (n + tensor.PageRows - 1) / tensor.PageRows
-	for i := pages; i < len(h.pages.K); i++ {
-		l.add(-4 * int64(len(h.pages.K[i])+len(h.pages.V[i])))
-		h.pages.K[i], h.pages.V[i] = nil, nil
-	}
+	h.free(l, pages)
 	h.pages.K, h.pages.V = h.pages.K[:pages], h.pages.V[:pages]
 	h.pages.Len, h.at = n, h.at[:n]
-	h.pages.Short = min(h.pages.Short, pages)
+	h.pages.Short, h.shared = min(h.pages.Short, pages), min(h.shared, pages)
 }
 
-// kept makes a head of what a plan keeps of this one; number is the number of the KV head.
-func (h *head) kept(l *ledger, p kvpress.Plan, number int, rope tensor.Rope) head {
-	keep, channels := span(h.pages.Len), h.pages.Channels
+// free lets go of the pages from number from on.
+func (h *head) free(l *ledger, from int) {
+	for i := from; i < len(h.pages.K); i++ {
+		if i >= h.shared {
+			l.add(-4 * int64(len(h.pages.K[i])+len(h.pages.V[i])))
+		}
+		h.pages.K[i], h.pages.V[i] = nil, nil
+	}
+}
+
+// untouched is the number of first pages that a plan leaves as they are.
+func (h *head) untouched(p kvpress.Plan, number int) int {
+	if p.Rerotate || p.Merge != nil || p.Channels != nil {
+		return 0
+	}
+	keep := p.Keep[number]
+	same := sort.Search(len(keep), func(i int) bool { return keep[i] != i })
+	return same / tensor.PageRows
+}
+
+// kept makes a head of what a plan keeps of this one, behind its first pages, which it takes over; number is the number
+// of the KV head.
+func (h *head) kept(l *ledger, p kvpress.Plan, number, pages int, rope tensor.Rope) head {
+	keep := span(h.pages.Len)
 	if p.Keep != nil {
 		keep = p.Keep[number]
 	}
-	out := head{at: make([]int, 0, len(keep))}
-	out.pages.Dim = h.pages.Dim
+	out := h.first(pages, len(keep))
 	key := make([]float32, h.pages.Dim)
 	var merged map[int][]float32
 	if p.Merge != nil {
-		merged = h.merged(p.Merge[number])
+		merged = h.merged(p.Merge[number], p.MergeSum)
 	}
 	rope.Scale = 1 // the keys carry the model's own factor already
-	for i, j := range keep {
+	for i := out.pages.Len; i < len(keep); i++ {
+		j := keep[i]
 		h.key(key, j)
 		if p.Rerotate {
 			rope.Rotate(key, i-h.at[j])
@@ -138,17 +168,28 @@ func (h *head) kept(l *ledger, p kvpress.Plan, number int, rope tensor.Rope) hea
 		}
 		out.append(l, key, value, h.at[j])
 	}
-	if p.Channels != nil {
-		channels = both(channels, p.Channels[number])
-	}
-	if channels != nil && len(channels) < h.pages.Dim {
-		out.shorten(l, channels)
+	switch {
+	case p.Channels != nil && len(p.Channels[number]) < h.pages.Dim:
+		out.shorten(l, both(h.pages.Channels, p.Channels[number]), out.pages.Len)
+	case h.pages.Short > 0: // of the pairs that stay, the first ones are short already
+		short := sort.SearchInts(keep, h.pages.Short*tensor.PageRows)
+		out.shorten(l, h.pages.Channels, short/tensor.PageRows*tensor.PageRows)
 	}
 	return out
 }
 
+// first is a head that takes over the first pages, with room for n pairs.
+func (h *head) first(pages, n int) head {
+	out := head{at: make([]int, 0, n), shared: min(h.shared, pages)}
+	out.pages = tensor.Pages{Dim: h.pages.Dim, Len: pages * tensor.PageRows, Short: min(h.pages.Short, pages), Channels: h.pages.Channels}
+	out.pages.K = append(out.pages.K, h.pages.K[:pages]...)
+	out.pages.V = append(out.pages.V, h.pages.V[:pages]...)
+	out.at = append(out.at, h.at[:out.pages.Len]...)
+	return out
+}
+
 // merged are the values that merges change, by the pair that takes them.
-func (h *head) merged(merges []kvpress.Merge) map[int][]float32 {
+func (h *head) merged(merges []kvpress.Merge, sum bool) map[int][]float32 {
 	values, total := map[int][]float32{}, map[int]float32{}
 	for _, m := range merges {
 		if values[m.To] == nil {
@@ -158,7 +199,9 @@ func (h *head) merged(merges []kvpress.Merge) map[int][]float32 {
 		total[m.To] += m.Weight
 	}
 	for to, v := range values {
-		tensor.Scale(v, 1/(1+total[to]))
+		if !sum {
+			tensor.Scale(v, 1/(1+total[to]))
+		}
 	}
 	return values
 }
@@ -177,11 +220,13 @@ func both(a, b []int) []int {
 	return shared
 }
 
-// shorten stores the keys without the channels that are not listed. A last page that is not full keeps its shape,
-// with zeros, for whole keys are appended to it later.
-func (h *head) shorten(l *ledger, channels []int) {
-	h.pages.Channels, h.pages.Short = channels, h.pages.Len/tensor.PageRows
-	for i, old := range h.pages.K {
+// shorten stores the first keys, up to number n, without the channels that are not listed. A last page of them that is
+// not full keeps its shape, with zeros, for whole keys are appended to it later.
+func (h *head) shorten(l *ledger, channels []int, n int) {
+	done := h.pages.Short
+	h.pages.Channels, h.pages.Short = channels, n/tensor.PageRows
+	for i := done; i*tensor.PageRows < n; i++ {
+		old := h.pages.K[i]
 		short := make([]float32, 0, len(channels)*tensor.PageRows)
 		for _, c := range channels {
 			short = append(short, old[c*tensor.PageRows:(c+1)*tensor.PageRows]...)
@@ -216,8 +261,9 @@ func (c *Cache) Apply(layer int, p kvpress.Plan, rope tensor.Rope) error {
 		if len(p.Keep[h]) == old.pages.Len && !p.Rerotate && p.Channels == nil {
 			return
 		}
-		heads[h] = old.kept(c.ledger, p, h, rope)
-		old.truncate(c.ledger, 0)
+		pages := old.untouched(p, h)
+		heads[h] = old.kept(c.ledger, p, h, pages, rope)
+		old.free(c.ledger, pages)
 	})
 	return nil
 }
@@ -232,7 +278,7 @@ func (c *Cache) Copy(plans []kvpress.Plan, rope tensor.Rope) (llm.Cache, error) 
 		if plans != nil {
 			plan = plans[layer]
 		}
-		out.layers[layer][h] = from.kept(out.ledger, plan, h, rope)
+		out.layers[layer][h] = from.kept(out.ledger, plan, h, 0, rope)
 	})
 	return out, nil
 }
@@ -252,12 +298,8 @@ func (c *Cache) Fork() llm.Cache {
 	for l := range c.layers {
 		for i := range c.layers[l] {
 			from, to := &c.layers[l][i], &out.layers[l][i]
-			full := from.pages.Len / tensor.PageRows
-			to.pages.K = append(to.pages.K, from.pages.K[:full]...)
-			to.pages.V = append(to.pages.V, from.pages.V[:full]...)
-			to.pages.Short, to.pages.Channels = min(from.pages.Short, full), from.pages.Channels
-			to.at = append(to.at, from.at[:full*tensor.PageRows]...)
-			to.pages.Len = full * tensor.PageRows
+			*to = from.first(from.pages.Len/tensor.PageRows, from.pages.Len)
+			to.shared = len(to.pages.K)
 			key := make([]float32, c.shape.Dim)
 			for j := to.pages.Len; j < from.pages.Len; j++ {
 				from.key(key, j)
@@ -303,13 +345,8 @@ func (c *Cache) Close() {
 
 // Pairs copies the keys and values of a head, (Len, Dim) each.
 func (c *Cache) Pairs(layer, h int) (keys, values tensor.Mat, err error) {
-	from := &c.layers[layer][h]
-	keys, values = tensor.New(from.pages.Len, c.shape.Dim), tensor.New(from.pages.Len, c.shape.Dim)
-	for i := 0; i < from.pages.Len; i++ {
-		from.key(keys.Row(i), i)
-		copy(values.Row(i), from.value(i))
-	}
-	return keys, values, nil
+	pages := c.layers[layer][h].pages
+	return pages.Keys(), pages.Values(), nil
 }
 
 // SetPairs fills an empty head.

@@ -14,11 +14,7 @@ func (b *Backend) Layer(c llm.Cache, p llm.Projections) (kvpress.Source, error) 
 	cache := c.(*Cache)
 	host := &kvpress.Host{Tokens: p.Tokens, TokensAt: p.Positions, Dim: p.Dim, Group: p.Heads / p.KVHeads, Scale: p.Scale, Rope: p.RopeFor}
 	for h := range p.KVHeads {
-		k, v, err := cache.Pairs(p.Layer, h)
-		if err != nil {
-			return nil, err
-		}
-		host.K, host.V = append(host.K, k), append(host.V, v)
+		host.Pages = append(host.Pages, cache.layers[p.Layer][h].seen())
 		host.At = append(host.At, cache.Positions(p.Layer, h))
 	}
 	again := &projected{p: p}

@@ -20,9 +20,13 @@ type Question struct {
 type Answer struct {
 	Text        string
 	Tokens      []int
+	Asked       []int     // tokens of the question, with what the chat template adds
 	Gaps        []float32 // per token: best minus second-best logit; small gaps may flip by rounding
 	Seconds     float64   // question and answer
 	TokenMillis float64   // median time of a token after the first, in milliseconds
+
+	KV           int64         // bytes of the pairs held at the end, those of the question and the answer included
+	Compressions []Compression // what a press that acts in answers let go, in order
 }
 
 // Ask answers a question with at most maxTokens tokens, greedily. The session is afterwards as it was before.
@@ -60,14 +64,18 @@ func (s *Session) AskTokens(ctx context.Context, ids []int, maxTokens int, stop 
 		return Answer{}, fmt.Errorf("ask: %d tokens of context, %d of question and %d of answer are more than the %d positions of %s: ask for fewer tokens, or prefill a shorter text",
 			s.next, len(ids), maxTokens, most, s.model.Name)
 	}
-	defer s.cache.Rewind(s.cache.Mark())
 	start := time.Now()
 	d := s.model.decoder
+	run, err := s.answer()
+	if err != nil {
+		return Answer{}, fmt.Errorf("ask: %w", err)
+	}
+	defer s.cache.Rewind(s.cache.Mark()) // nothing to do when the answer had a fork of its own
 	w, err := d.workspace(len(ids))
 	if err != nil {
 		return Answer{}, err
 	}
-	if err := d.forward(ctx, w, batch{ids: ids, positions: upTo(s.next, len(ids)), cache: s.cache}, true); err != nil {
+	if err := run.forward(ctx, w, batch{ids: ids, positions: upTo(s.next, len(ids))}); err != nil {
 		return Answer{}, fmt.Errorf("ask: question: %w", err)
 	}
 	if s.work == nil {
@@ -75,9 +83,9 @@ func (s *Session) AskTokens(ctx context.Context, ids []int, maxTokens int, stop 
 			return Answer{}, err
 		}
 	}
-	a := Answer{Tokens: make([]int, 0, maxTokens), Gaps: make([]float32, 0, maxTokens)}
+	a := Answer{Asked: ids, Tokens: make([]int, 0, maxTokens), Gaps: make([]float32, 0, maxTokens)}
 	millis := make([]float64, 0, maxTokens)
-	one := batch{ids: make([]int, 1), positions: make([]int, 1), cache: s.cache}
+	one := batch{ids: make([]int, 1), positions: make([]int, 1)}
 	row := w.result
 	for {
 		if logits != nil {
@@ -94,13 +102,13 @@ func (s *Session) AskTokens(ctx context.Context, ids []int, maxTokens int, stop 
 		}
 		began := time.Now()
 		one.ids[0], one.positions[0] = token, s.next+len(ids)+len(a.Tokens)-1
-		if err := d.forward(ctx, s.work, one, true); err != nil {
+		if err := run.forward(ctx, s.work, one); err != nil {
 			return Answer{}, fmt.Errorf("ask: token %d: %w", len(a.Tokens), err)
 		}
 		row = s.work.result
 		millis = append(millis, since(began)*1e3)
 	}
-	a.Seconds = since(start)
+	a.Seconds, a.KV, a.Compressions = since(start), s.model.pairBytes(run.cache), run.compressions
 	if len(millis) > 0 {
 		slices.Sort(millis)
 		a.TokenMillis = millis[len(millis)/2]

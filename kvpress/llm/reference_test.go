@@ -12,6 +12,7 @@ import (
 	"sort"
 	"testing"
 
+	"github.com/kvnotes/kvnotes/kvpress"
 	"github.com/kvnotes/kvnotes/kvpress/cpu"
 	"github.com/kvnotes/kvnotes/kvpress/hub"
 	"github.com/kvnotes/kvnotes/kvpress/internal/reference"
@@ -96,13 +97,11 @@ func runTiny(t *testing.T, m *llm.LLM, whole *llm.Session, c *reference.Case, r 
 	if c.Context != "" { // Finch's context ends with its question
 		whole = contextOf(t, m, c)
 	}
-	s := whole
-	if p != nil {
-		if s, err = whole.Press(p); err != nil {
-			r.wrong++
-			t.Errorf("%s: %v", c.ID, err)
-			return
-		}
+	s, err := pressed(whole, p, c)
+	if err != nil {
+		r.wrong++
+		t.Errorf("%s: %v", c.ID, err)
+		return
 	}
 	if tie, err := compareKept(c, whole, s, reference.TinyTie); err != nil {
 		r.wrong++
@@ -138,6 +137,14 @@ func runTiny(t *testing.T, m *llm.LLM, whole *llm.Session, c *reference.Case, r 
 	if err != nil {
 		t.Fatal(err)
 	}
+	if tie, err := compareFinal(c, "", s, len(ask)+len(a.Tokens)-1, a, nil); err != nil {
+		r.wrong++
+		t.Errorf("%s: %v", c.ID, err)
+		return
+	} else if tie {
+		r.ties++
+		return
+	}
 	r.worst = max(r.worst, worst)
 	for i, id := range c.Tokens {
 		r.compared++
@@ -151,10 +158,67 @@ func runTiny(t *testing.T, m *llm.LLM, whole *llm.Session, c *reference.Case, r 
 		}
 		r.tokens++
 	}
-	if worst > reference.TinyLogits {
+	if worst > c.LogitTolerance() {
 		r.wrong++
 		t.Errorf("%s: logits differ by %g", c.ID, worst)
 	}
+}
+
+// pressed is the session under the press of a case, with the random numbers that the reference drew.
+func pressed(whole *llm.Session, p kvpress.Press, c *reference.Case) (*llm.Session, error) {
+	if p == nil {
+		return whole, nil
+	}
+	if cam, ok := p.(llm.CAM); ok {
+		draws, err := c.Draws()
+		if err != nil {
+			return nil, err
+		}
+		cam.Draws = draws
+		p = cam
+	}
+	return whole.Press(p)
+}
+
+// compareFinal reports positions that are left at the end of an answer on one side only; n tokens of question and
+// answer came after the context. Where the reference says that rounding decides, this is a tie; tied, if not nil, tells
+// of other ties.
+func compareFinal(c *reference.Case, number string, s *llm.Session, n int, a llm.Answer, tied func(layer, head int, ours, theirs []int) bool) (tie bool, err error) {
+	want, err := c.FinalKept(number, s.Model().Config.KVHeads)
+	if err != nil || want == nil {
+		return false, err
+	}
+	for layer, heads := range want {
+		for h, kept := range heads {
+			left := s.Kept(layer, h)
+			for i := range n {
+				left = append(left, s.Next()+i)
+			}
+			for _, e := range a.Compressions {
+				left = without(left, e.Evicted[layer][h])
+			}
+			ours, theirs := without(left, kept), without(kept, left)
+			if len(ours)+len(theirs) == 0 {
+				continue
+			}
+			if !c.Ambiguous && (tied == nil || !tied(layer, h, ours, theirs)) {
+				return false, fmt.Errorf("layer %d: KV head %d: at the end %d pairs are left, the reference has %d; only ours are %v, only theirs %v", layer, h, len(left), len(kept), ours, theirs)
+			}
+			tie = true
+		}
+	}
+	return tie, nil
+}
+
+// without lists what is in a and not in b; both ascend.
+func without(a, b []int) []int {
+	var only []int
+	for _, x := range a {
+		if _, ok := slices.BinarySearch(b, x); !ok {
+			only = append(only, x)
+		}
+	}
+	return only
 }
 
 // withTemplate loads the model of a case with the chat template that its group gives.
@@ -192,7 +256,7 @@ func compareKept(c *reference.Case, whole, s *llm.Session, tolerance float64) (t
 		plan := s.Plans()[layer]
 		var shared spread // of heads that keep other numbers of pairs: they compete with each other
 		for h, keep := range heads {
-			only := symmetricDifference(keep, plan.Keep[h])
+			only := slices.Concat(without(keep, plan.Keep[h]), without(plan.Keep[h], keep))
 			if len(only) == 0 {
 				continue
 			}
@@ -267,21 +331,6 @@ func (s *spread) add(v float64) {
 // tied tells whether the scores are as good as equal.
 func (s *spread) tied(tolerance float64) bool {
 	return s.high-s.low <= tolerance*max(math.Abs(s.high), math.Abs(s.low))
-}
-
-func symmetricDifference(a, b []int) []int {
-	var only []int
-	for _, x := range a {
-		if _, ok := slices.BinarySearch(b, x); !ok {
-			only = append(only, x)
-		}
-	}
-	for _, x := range b {
-		if _, ok := slices.BinarySearch(a, x); !ok {
-			only = append(only, x)
-		}
-	}
-	return only
 }
 
 // report prints one line per press.

@@ -22,6 +22,7 @@ type header struct {
 	Model          string  `json:"model"`
 	Fingerprint    string  `json:"fingerprint"`
 	Press          string  `json:"press"`
+	During         string  `json:"during,omitempty"` // spelling of the press that acts in answers
 	Suffix         string  `json:"suffix"`
 	Next           int     `json:"next"`
 	Recorded       bool    `json:"recorded"`
@@ -35,10 +36,14 @@ func (s *Session) Save(path string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	tensors, err := s.tensors()
+	during := ""
+	if s.during != nil {
+		during = s.during.Name()
+	}
 	if err == nil {
 		var text []byte
 		text, err = json.Marshal(header{
-			Model: s.model.Name, Fingerprint: s.model.fingerprint, Press: s.press, Suffix: s.suffix, Next: s.next, Recorded: s.record != nil,
+			Model: s.model.Name, Fingerprint: s.model.fingerprint, Press: s.press, During: during, Suffix: s.suffix, Next: s.next, Recorded: s.record != nil,
 			Planned: s.plans != nil, PrefillSeconds: s.prefillSeconds, PressSeconds: s.pressSeconds,
 		})
 		if err == nil {
@@ -148,6 +153,16 @@ func (m *LLM) loadSession(path string) (*Session, error) {
 		if err := s.readLayer(r, layer, h); err != nil {
 			return nil, fmt.Errorf("layer %d: %w", layer, err)
 		}
+	}
+	if h.During == "" {
+		return s, nil
+	}
+	p, err := kvpress.Parse(h.During)
+	if err != nil {
+		return nil, fmt.Errorf("its answers are compressed by a press that is not known here: Register it first: %w", err)
+	}
+	if _, s.during = apart(p); s.during == nil {
+		return nil, fmt.Errorf("press %q does not act in answers", h.During)
 	}
 	return s, nil
 }

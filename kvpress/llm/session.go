@@ -18,6 +18,7 @@ type Session struct {
 	suffix string // what the chat template puts between the question and the answer
 	next   int    // position of the first token of a question
 	press  string
+	during duringAnswer // the press that acts in answers; nil for none
 
 	mu     sync.Mutex // guards the cache
 	cache  Cache
@@ -117,15 +118,22 @@ func (s *Session) Bytes() Bytes {
 	c := s.model.Config
 	b := Bytes{Weights: s.model.Bytes(), KV: s.cache.Bytes(), Peak: s.cache.Peak()}
 	b.Full = int64(len(s.ids)) * int64(c.Layers*c.KVHeads*c.pairBytes())
-	for _, heads := range s.cache.Mark() {
-		for _, n := range heads {
-			b.Live += int64(n * c.pairBytes())
-		}
-	}
+	b.Live = s.model.pairBytes(s.cache)
 	for _, r := range s.record {
 		b.Record += int64(r.Rows * r.Cols * 4)
 	}
 	return b
+}
+
+// pairBytes is what the pairs of a cache take.
+func (m *LLM) pairBytes(cache Cache) int64 {
+	pairs := 0
+	for _, heads := range cache.Mark() {
+		for _, n := range heads {
+			pairs += n
+		}
+	}
+	return int64(pairs * m.Config.pairBytes())
 }
 
 // Layer shows one layer as a press sees it, from 0.
@@ -136,24 +144,42 @@ func (s *Session) Layer(i int) (*kvpress.Layer, error) {
 }
 
 func (s *Session) layer(i int) (*kvpress.Layer, error) {
-	c := s.model.Config
+	seen := sight{cache: s.cache, next: len(s.ids), at: upTo(0, len(s.ids))}
+	if s.record != nil {
+		seen.hidden = s.record[i]
+	}
+	return s.model.layer(i, seen)
+}
+
+// A sight is what a press sees a layer through.
+type sight struct {
+	cache  Cache
+	next   int   // position of the token that follows
+	at     []int // positions of the tokens whose hidden states are known
+	hidden Buf   // inputs of the attention block, a row for each; no rows when they were not recorded
+}
+
+// layer shows a layer to a press.
+func (m *LLM) layer(i int, seen sight) (*kvpress.Layer, error) {
+	c, d := m.Config, m.decoder
 	if i < 0 || i >= c.Layers {
 		return nil, fmt.Errorf("there is no layer %d: layers run from 0 to %d", i, c.Layers-1)
 	}
-	l := kvpress.Layer{Index: i, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Width: c.Width, PairBytes: c.pairBytes(), Tokens: len(s.ids)}
+	l := kvpress.Layer{
+		Index: i, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Width: c.Width, PairBytes: c.pairBytes(),
+		Tokens: len(seen.at), Next: seen.next,
+	}
 	for h := range c.KVHeads {
-		n := s.cache.Len(i, h)
+		n := seen.cache.Len(i, h)
 		l.Lens = append(l.Lens, n)
 		l.Len = max(l.Len, n)
 	}
 	p := Projections{
-		Attention: s.model.decoder.attention(i, len(s.ids)), QKV: s.model.decoder.layers[i].qkv, Bias: s.model.decoder.layers[i].bias,
-		Output: s.model.decoder.layers[i].output, Tokens: len(s.ids), RopeFor: s.model.decoder.rope,
+		Attention: d.attention(i, seen.next), QKV: d.layers[i].qkv, Bias: d.layers[i].bias, Output: d.layers[i].output,
+		Hidden: seen.hidden, Tokens: len(seen.at), RopeFor: d.rope,
 	}
-	if s.record != nil {
-		p.Hidden = s.record[i]
-	}
-	source, err := s.model.decoder.backend.Layer(s.cache, p)
+	p.Positions = seen.at
+	source, err := d.backend.Layer(seen.cache, p)
 	if err != nil {
 		return nil, fmt.Errorf("layer %d: %w", i, err)
 	}
@@ -161,13 +187,13 @@ func (s *Session) layer(i int) (*kvpress.Layer, error) {
 }
 
 // planLayer asks a press for the plan of one layer. A panic of the press becomes an error.
-func (s *Session) planLayer(p kvpress.Press, i int) (plan kvpress.Plan, err error) {
+func planLayer(p kvpress.Press, i int, layer func(i int) (*kvpress.Layer, error)) (plan kvpress.Plan, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("layer %d: panic: %v", i, r)
 		}
 	}()
-	l, err := s.layer(i)
+	l, err := layer(i)
 	if err != nil {
 		return plan, err
 	}
@@ -178,27 +204,28 @@ func (s *Session) planLayer(p kvpress.Press, i int) (plan kvpress.Plan, err erro
 	return plan, err
 }
 
-// plan asks a press for the plans of all layers and settles those that wait for each other.
-func (s *Session) plan(ctx context.Context, p kvpress.Press) ([]kvpress.Plan, error) {
-	name := p.Name()
-	p, err := s.settled(ctx, p)
-	if err != nil {
-		return nil, fmt.Errorf("press %s: %w", name, err)
-	}
-	plans := make([]kvpress.Plan, s.model.Config.Layers)
-	errs := make([]error, len(plans))
-	tensor.Parallel(len(plans), func(i int) { plans[i], errs[i] = s.planLayer(p, i) })
+// planLayers asks a press for the plans of all layers and settles those that wait for each other.
+func planLayers(p kvpress.Press, layers int, layer func(i int) (*kvpress.Layer, error)) ([]kvpress.Plan, error) {
+	plans, errs := make([]kvpress.Plan, layers), make([]error, layers)
+	tensor.Parallel(layers, func(i int) { plans[i], errs[i] = planLayer(p, i, layer) })
 	for _, err := range errs {
 		if err != nil {
-			return nil, fmt.Errorf("press %s: %w", name, err)
+			return nil, err
 		}
 	}
 	if plans[0].Wait != nil {
-		if err := plans[0].Wait(plans); err != nil {
-			return nil, fmt.Errorf("press %s: %w", name, err)
-		}
+		return plans, plans[0].Wait(plans)
 	}
 	return plans, nil
+}
+
+// plan asks a press for the plans of all layers.
+func (s *Session) plan(ctx context.Context, p kvpress.Press) ([]kvpress.Plan, error) {
+	p, err := s.settled(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return planLayers(p, s.model.Config.Layers, s.layer)
 }
 
 // Press makes a compressed copy of the session; the session itself stays as it is.
@@ -211,51 +238,77 @@ func (s *Session) PressContext(ctx context.Context, p kvpress.Press) (*Session, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	start := time.Now()
-	plans, err := s.plan(ctx, p)
-	if err != nil {
-		return nil, err
+	now, during := apart(p)
+	var plans []kvpress.Plan
+	if now != nil {
+		var err error
+		if plans, err = s.plan(ctx, now); err != nil {
+			return nil, fmt.Errorf("press %s: %w", p.Name(), err)
+		}
 	}
 	cache, err := s.cache.Copy(plans, s.model.decoder.rope(len(s.ids)))
 	if err != nil {
 		return nil, fmt.Errorf("press %s: %w", p.Name(), err)
 	}
-	out := &Session{model: s.model, ids: s.ids, suffix: s.suffix, next: s.next, record: s.record, cache: cache, press: s.press, prefillSeconds: s.prefillSeconds}
-	out.pressed(p, plans)
+	out := s.copy(cache)
+	if err := out.pressed(p, plans, during); err != nil {
+		return nil, err
+	}
 	out.pressSeconds = since(start)
 	return out, nil
 }
 
+// copy is the session over another cache.
+func (s *Session) copy(cache Cache) *Session {
+	return &Session{
+		model: s.model, ids: s.ids, suffix: s.suffix, next: s.next, press: s.press, during: s.during, cache: cache, record: s.record,
+		plans: s.plans, prefillSeconds: s.prefillSeconds, pressSeconds: s.pressSeconds,
+	}
+}
+
 // PressInPlace compresses the session itself and frees what goes.
 func (s *Session) PressInPlace(p kvpress.Press) error {
-	ctx := context.Background()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	start := time.Now()
-	plans, err := s.plan(ctx, p)
-	if err != nil {
-		return err
+	now, during := apart(p)
+	var plans []kvpress.Plan
+	if now != nil {
+		var err error
+		if plans, err = s.plan(context.Background(), now); err != nil {
+			return fmt.Errorf("press %s: %w", p.Name(), err)
+		}
 	}
 	for i, plan := range plans {
 		if err := s.cache.Apply(i, plan, s.model.decoder.rope(len(s.ids))); err != nil {
 			return fmt.Errorf("press %s: layer %d: %w", p.Name(), i, err)
 		}
 	}
-	s.pressed(p, plans)
-	s.pressSeconds = since(start)
-	return nil
+	defer func() { s.pressSeconds = since(start) }()
+	return s.pressed(p, plans, during)
 }
 
-// pressed notes which press made the session what it is.
-func (s *Session) pressed(p kvpress.Press, plans []kvpress.Plan) {
-	s.plans = plans
+// pressed notes which press made the session what it is, and which will act in its answers.
+func (s *Session) pressed(p kvpress.Press, plans []kvpress.Plan, during duringAnswer) error {
+	if during != nil {
+		s.during = during
+		if _, err := s.answer(); err != nil {
+			return fmt.Errorf("press %s: %w", p.Name(), err)
+		}
+	}
 	if s.press == "none" {
 		s.press = p.Name()
 	} else {
 		s.press += " then " + p.Name()
 	}
+	if plans == nil {
+		return nil
+	}
+	s.plans = plans
 	if plans[0].Rerotate { // the kept keys moved together: questions follow right behind them
 		s.next = s.cache.Len(0, 0)
 	}
+	return nil
 }
 
 // PrefillWith reads a text and compresses every layer as soon as it is done, so that never more than one layer is
@@ -285,10 +338,14 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 	for range m.Config.Layers {
 		s.record = append(s.record, one)
 	}
+	now, during := apart(p)
 	plans := make([]kvpress.Plan, m.Config.Layers)
 	err = s.prefill(ctx, func(layer int) error {
+		if now == nil {
+			return nil
+		}
 		start := time.Now()
-		plan, err := s.planLayer(p, layer)
+		plan, err := planLayer(now, layer, s.layer)
 		if err != nil {
 			return fmt.Errorf("press %s: %w", p.Name(), err)
 		}
@@ -305,8 +362,10 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 		return nil, err
 	}
 	s.prefillSeconds -= s.pressSeconds
-	s.pressed(p, plans)
-	return s, nil
+	if now == nil {
+		plans = nil
+	}
+	return s, s.pressed(p, plans, during)
 }
 
 // Fork makes a session that shares the context and appends its own pairs, so that several questions can be answered
@@ -314,10 +373,7 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 func (s *Session) Fork() (*Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &Session{
-		model: s.model, ids: s.ids, suffix: s.suffix, next: s.next, press: s.press, cache: s.cache.Fork(), record: s.record,
-		plans: s.plans, prefillSeconds: s.prefillSeconds, pressSeconds: s.pressSeconds,
-	}, nil
+	return s.copy(s.cache.Fork()), nil
 }
 
 // Close frees the cache.

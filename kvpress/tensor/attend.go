@@ -5,19 +5,6 @@ import (
 	"sync"
 )
 
-// PageRows is how many pairs a page of keys and values holds.
-const PageRows = 32
-
-// Pages are the keys and values of one KV head. The keys of a page are stored transposed, K[p] is (Dim, PageRows), so
-// that scores and values alike are products with rows that lie together; V[p] is (PageRows, Dim). Pages before
-// number Short hold the listed channels of the keys only, K[p] is (len(Channels), PageRows); the others count as 0.
-type Pages struct {
-	Len, Dim int
-	K, V     [][]float32
-	Short    int
-	Channels []int
-}
-
 // attendPages is how many pages of keys are scored before the values are taken: 256 pairs.
 const attendPages = 8
 
@@ -63,7 +50,7 @@ func Attend(dst, q Mat, group int, p Pages, scale float32, window int) {
 			skip = (from - before) * group
 		}
 		for at := 0; at < n; at += PageRows {
-			s.score(q, skip, p, (from+at)/PageRows, at, block)
+			s.score(s.scores, q, skip, p, (from+at)/PageRows, at, block)
 		}
 		for r := skip; r < rows; r++ {
 			seen := min(n, before+r/group+1-from)
@@ -97,19 +84,19 @@ func (s *attention) pick(q Mat, channels []int) {
 }
 
 // score writes the products of the queries with the keys of one page.
-func (s *attention) score(q Mat, skip int, p Pages, page, at, block int) {
+func (s *attention) score(dst []float32, q Mat, skip int, p Pages, page, at, block int) {
 	if page < p.Short {
 		q = s.short
 	}
 	if q.Cols == 0 { // keys without a channel score 0
 		for r := skip; r < q.Rows; r++ {
-			clear(s.scores[r*block+at : r*block+at+PageRows])
+			clear(dst[r*block+at : r*block+at+PageRows])
 		}
 		return
 	}
 	for r := skip; r < q.Rows; r += kernelRows {
 		for c := 0; c < PageRows; c += panelCols {
-			product(&s.room, min(kernelRows, q.Rows-r), panelCols, q.Cols, q.Data[r*q.Cols:], q.Cols, p.K[page][c:], PageRows, s.scores[r*block+at+c:], block, false)
+			product(&s.room, min(kernelRows, q.Rows-r), panelCols, q.Cols, q.Data[r*q.Cols:], q.Cols, p.K[page][c:], PageRows, dst[r*block+at+c:], block, false)
 		}
 	}
 }

@@ -31,44 +31,48 @@ type class struct {
 }
 
 var classes = map[string]class{
-	"RandomPress":                 {"random", map[string]string{"seed": "=seed"}},
-	"KnormPress":                  {"knorm", nil},
-	"KeyDiffPress":                {"keydiff", nil},
-	"StreamingLLMPress":           {"streaming_llm", map[string]string{"n_sink": "sinks"}},
-	"SnapKVPress":                 {"snapkv", map[string]string{"window_size": "window", "kernel_size": "kernel"}},
-	"TOVAPress":                   {"tova", nil},
-	"ObservedAttentionPress":      {"observed_attention", nil},
-	"ExpectedAttentionPress":      {"expected_attention", map[string]string{"n_future_positions": "future", "n_sink": "sinks", "epsilon": "=epsilon", "use_covariance": "!no_covariance", "use_vnorm": "!no_value_norm"}},
-	"AdaKVPress":                  {"adakv", map[string]string{"alpha_safeguard": "floor"}},
-	"ExpectedAttentionStatsPress": {"expected_attention_stats", map[string]string{"n_future_positions": "future", "n_sink": "sinks", "epsilon": "=epsilon", "use_covariance": "!no_covariance", "use_vnorm": "!no_value_norm"}},
-	"QFilterPress":                {"qfilter", nil},
-	"LagKVPress":                  {"lagkv", map[string]string{"n_sink": "sinks", "lag_size": "lag", "cross_scoring": "cross_scoring"}},
-	"LeverageScorePress":          {"leverage", map[string]string{"sketch_dimension": "sketch"}},
-	"NonCausalAttnPress":          {"noncausal(compat=true)", map[string]string{"chunk_size": "chunk"}},
-	"CompactorPress":              {"compactor(compat=true)", map[string]string{"sink_size_start": "sinks", "sink_size_end": "last", "chunk_size": "chunk", "sketch_dimension": "sketch", "blending": "blending"}},
-	"CURPress":                    {"cur", map[string]string{"num_sinks": "sinks", "leverage_type": "leverage", "use_random_leverage": "random", "use_local_approximation": "?window", "local_window_size": "window"}},
-	"CapPress":                    {"cap", map[string]string{"tau": "tau", "n_future_positions": "future", "n_sink": "sinks", "epsilon": "epsilon"}},
-	"KVzapPress":                  {"kvzap", map[string]string{"model_type": ""}},
-	"FastKVzipPress":              {"fastkvzip", map[string]string{"layerwise": "layerwise", "n_sink": "sinks", "window_size": "window", "window_ratio": "share"}},
-	"PyramidKVPress":              {"pyramidkv", map[string]string{"window_size": "window", "kernel_size": "kernel", "beta": "beta"}},
-	"ThinKPress":                  {"think", map[string]string{"key_channel_compression_ratio": "=ratio", "window_size": "window"}},
-	"SimLayerKVPress":             {"simlayerkv(compat=true)", map[string]string{"lazy_threshold": "threshold", "n_last": "last", "n_recent": "recent", "n_initial": "initial"}},
-	"DuoAttentionPress":           {"duo_attention", map[string]string{"head_compression_ratio": "=ratio"}},
-	"CriticalKVPress":             {"criticalkv", map[string]string{"epsilon": "epsilon", "first_stage_ratio": "first_stage"}},
-	"CriticalAdaKVPress":          {"critical_adakv", map[string]string{"alpha_safeguard": "floor", "epsilon": "epsilon", "first_stage_ratio": "first_stage"}},
-	"LUKVPress":                   {"lukv", map[string]string{"sink": "sinks", "window": "window"}},
-	"ChunkKVPress":                {"chunkkv", map[string]string{"chunk_length": "length"}},
-	"EntropyGatedChunkKVPress":    {"entropy_chunkkv(compat=true)", map[string]string{"chunk_length": "length", "low_entropy_chunk_length": "low"}},
-	"ChunkPress":                  {"chunk(compat=true)", map[string]string{"chunk_length": "length"}},
-	"BlockPress":                  {"block(compat=true)", map[string]string{"block_size": "size"}},
-	"PerLayerCompressionPress":    {"perlayer", map[string]string{"compression_ratios": "ratios"}},
-	"ComposedPress":               {"composed", nil},
-	"MergingPress":                {"merging(compat=true)", map[string]string{"similarity_threshold": "=threshold", "merge_fraction": "fraction"}},
-	"FinchPress":                  {"finch", map[string]string{"chunk_length": "chunk", "normalize_scores": "!no_normalize", "rerotate_keys": "!no_rerotate"}},
-	"DMSPress":                    {"dms", map[string]string{"threshold": "=threshold", "sliding_window_size": "window"}},
-	"AdaSnapKV(fork)":             {"adasnapkv(compat=true)", map[string]string{"window_size": "window", "kernel_size": "kernel", "floor_alpha": "floor"}},
-	"KVzipPress":                  {"kvzip", map[string]string{"layerwise": "layerwise", "n_sink": "sinks", "kvzip_plus_normalization": "plus", "chunk_size": "chunk"}},
-	"KeyRerotationPress":          {"rerotate", nil},
+	"RandomPress":                   {"random", map[string]string{"seed": "=seed"}},
+	"KnormPress":                    {"knorm", nil},
+	"KeyDiffPress":                  {"keydiff", nil},
+	"StreamingLLMPress":             {"streaming_llm", map[string]string{"n_sink": "sinks"}},
+	"SnapKVPress":                   {"snapkv", map[string]string{"window_size": "window", "kernel_size": "kernel"}},
+	"TOVAPress":                     {"tova", nil},
+	"ObservedAttentionPress":        {"observed_attention", nil},
+	"ExpectedAttentionPress":        {"expected_attention", map[string]string{"n_future_positions": "future", "n_sink": "sinks", "epsilon": "=epsilon", "use_covariance": "!no_covariance", "use_vnorm": "!no_value_norm"}},
+	"AdaKVPress":                    {"adakv", map[string]string{"alpha_safeguard": "floor"}},
+	"ExpectedAttentionStatsPress":   {"expected_attention_stats", map[string]string{"n_future_positions": "future", "n_sink": "sinks", "epsilon": "=epsilon", "use_covariance": "!no_covariance", "use_vnorm": "!no_value_norm"}},
+	"QFilterPress":                  {"qfilter", nil},
+	"LagKVPress":                    {"lagkv", map[string]string{"n_sink": "sinks", "lag_size": "lag", "cross_scoring": "cross_scoring"}},
+	"LeverageScorePress":            {"leverage", map[string]string{"sketch_dimension": "sketch"}},
+	"NonCausalAttnPress":            {"noncausal(compat=true)", map[string]string{"chunk_size": "chunk"}},
+	"CompactorPress":                {"compactor(compat=true)", map[string]string{"sink_size_start": "sinks", "sink_size_end": "last", "chunk_size": "chunk", "sketch_dimension": "sketch", "blending": "blending"}},
+	"CURPress":                      {"cur", map[string]string{"num_sinks": "sinks", "leverage_type": "leverage", "use_random_leverage": "random", "use_local_approximation": "?window", "local_window_size": "window"}},
+	"CapPress":                      {"cap", map[string]string{"tau": "tau", "n_future_positions": "future", "n_sink": "sinks", "epsilon": "epsilon"}},
+	"KVzapPress":                    {"kvzap", map[string]string{"model_type": ""}},
+	"FastKVzipPress":                {"fastkvzip", map[string]string{"layerwise": "layerwise", "n_sink": "sinks", "window_size": "window", "window_ratio": "share"}},
+	"PyramidKVPress":                {"pyramidkv", map[string]string{"window_size": "window", "kernel_size": "kernel", "beta": "beta"}},
+	"ThinKPress":                    {"think", map[string]string{"key_channel_compression_ratio": "=ratio", "window_size": "window"}},
+	"SimLayerKVPress":               {"simlayerkv(compat=true)", map[string]string{"lazy_threshold": "threshold", "n_last": "last", "n_recent": "recent", "n_initial": "initial"}},
+	"DuoAttentionPress":             {"duo_attention", map[string]string{"head_compression_ratio": "=ratio"}},
+	"CriticalKVPress":               {"criticalkv", map[string]string{"epsilon": "epsilon", "first_stage_ratio": "first_stage"}},
+	"CriticalAdaKVPress":            {"critical_adakv", map[string]string{"alpha_safeguard": "floor", "epsilon": "epsilon", "first_stage_ratio": "first_stage"}},
+	"LUKVPress":                     {"lukv", map[string]string{"sink": "sinks", "window": "window"}},
+	"ChunkKVPress":                  {"chunkkv", map[string]string{"chunk_length": "length"}},
+	"EntropyGatedChunkKVPress":      {"entropy_chunkkv(compat=true)", map[string]string{"chunk_length": "length", "low_entropy_chunk_length": "low"}},
+	"ChunkPress":                    {"chunk(compat=true)", map[string]string{"chunk_length": "length"}},
+	"BlockPress":                    {"block(compat=true)", map[string]string{"block_size": "size"}},
+	"PerLayerCompressionPress":      {"perlayer", map[string]string{"compression_ratios": "ratios"}},
+	"ComposedPress":                 {"composed", nil},
+	"MergingPress":                  {"merging(compat=true)", map[string]string{"similarity_threshold": "=threshold", "merge_fraction": "fraction"}},
+	"FinchPress":                    {"finch", map[string]string{"chunk_length": "chunk", "normalize_scores": "!no_normalize", "rerotate_keys": "!no_rerotate"}},
+	"DMSPress":                      {"dms", map[string]string{"threshold": "=threshold", "sliding_window_size": "window", "decoding": "decoding"}},
+	"DecodingPress":                 {"decoding(compat=true)", map[string]string{"compression_interval": "every", "hidden_states_buffer_size": "buffer"}},
+	"CompressionRatioDecodingPress": {"decoding(compat=true)", map[string]string{"compression_interval": "every", "hidden_states_buffer_size": "buffer"}},
+	"CAMPress":                      {"cam(compat=true)", map[string]string{"compression_interval": "every", "hidden_states_buffer_size": "buffer", "merge_budget": "spread"}},
+	"PrefillDecodingPress":          {"prefill_decoding", nil},
+	"AdaSnapKV(fork)":               {"adasnapkv(compat=true)", map[string]string{"window_size": "window", "kernel_size": "kernel", "floor_alpha": "floor"}},
+	"KVzipPress":                    {"kvzip", map[string]string{"layerwise": "layerwise", "n_sink": "sinks", "kvzip_plus_normalization": "plus", "chunk_size": "chunk"}},
+	"KeyRerotationPress":            {"rerotate", nil},
 }
 
 // Press builds the press of a case; nil for none. Trained weights and random numbers are those that the reference
@@ -102,8 +106,8 @@ func (c *Case) Press() (kvpress.Press, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.ID, err)
 	}
-	draws, err := c.draws()
-	if err != nil || draws == nil {
+	draws, err := c.Draws()
+	if err != nil || draws == nil || c.Spec.Name == "CAMPress" { // which draws more than once
 		return p, err
 	}
 	return fed{p, draws}, nil
@@ -124,10 +128,23 @@ func (s *Spec) spell(own ...string) (text, budget string, err error) {
 	for _, key := range slices.Sorted(maps.Keys(s.Args)) {
 		raw := string(s.Args[key])
 		switch key {
-		case "compression_ratio":
+		case "compression_ratio", "target_compression_ratio":
 			budget = ":" + raw
 			continue
-		case "press", "presses":
+		case "target_size":
+			budget = ":" + raw + "tok"
+			continue
+		case "decoding_press": // comes after the other one
+			continue
+		case "prefilling_press":
+			both := json.RawMessage("[" + raw + "," + string(s.Args["decoding_press"]) + "]")
+			inner, _, err := spellInner(both)
+			if err != nil {
+				return "", "", err
+			}
+			args = append(args, inner)
+			continue
+		case "press", "presses", "base_press":
 			inner, b, err := spellInner(s.Args[key])
 			if err != nil {
 				return "", "", err
@@ -176,7 +193,7 @@ func spellInner(raw json.RawMessage) (text, budget string, err error) {
 // all lists a press and those inside it.
 func (s *Spec) all() []*Spec {
 	specs := []*Spec{s}
-	for _, key := range []string{"press", "presses"} {
+	for _, key := range []string{"press", "presses", "base_press", "prefilling_press", "decoding_press"} {
 		var one Spec
 		var several []Spec
 		if json.Unmarshal(s.Args[key], &one) == nil {
@@ -212,8 +229,8 @@ func parameter(ours, raw string) string {
 	return ours + "=" + raw
 }
 
-// draws are the random numbers of the case, one matrix per layer; nil when it drew none.
-func (c *Case) draws() ([]tensor.Mat, error) {
+// Draws are the random numbers of the case, one matrix per layer; nil when it drew none.
+func (c *Case) Draws() ([]tensor.Mat, error) {
 	if c.Spec.Name == "RandomPress" {
 		x, shape, err := c.group.Floats(c.Tensors["scores"])
 		if err != nil || len(shape) != 2 {

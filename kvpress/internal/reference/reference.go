@@ -257,15 +257,23 @@ func (c *Case) QuestionIDs() ([]int, error) {
 }
 
 // Kept is what stayed after the prefill, [layer][KV head]; nil when the case does not say.
-func (c *Case) Kept(heads int) ([][][]int, error) {
-	if c.Tensors["kept"] == "" {
+func (c *Case) Kept(heads int) ([][][]int, error) { return c.sets("kept", heads) }
+
+// FinalKept are the token positions that are left at the end of an answer, [layer][KV head]; nil where the press does
+// not act in answers. Number tells questions of a real model apart, as in ".0".
+func (c *Case) FinalKept(number string, heads int) ([][][]int, error) {
+	return c.sets("final_kept"+number, heads)
+}
+
+func (c *Case) sets(name string, heads int) ([][][]int, error) {
+	if c.Tensors[name] == "" {
 		return nil, nil
 	}
-	flat, err := c.group.Ints(c.Tensors["kept"])
+	flat, err := c.group.Ints(c.Tensors[name])
 	if err != nil {
 		return nil, err
 	}
-	lens, err := c.group.Ints(c.Tensors["kept_len"])
+	lens, err := c.group.Ints(c.Tensors[name+"_len"])
 	if err != nil {
 		return nil, err
 	}
