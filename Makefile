@@ -7,7 +7,7 @@ GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.
 FUZZED  := ./kernel/internal/wire ./kvpress/weights ./kvpress/tokenizer
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-long tiny notebooks build venv kernel model lint fmt fresh generate bench reference clean
+.PHONY: help demo lab test test-long tiny notebooks build venv kernel model lint fmt fresh generate bench bench-presses reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,10 @@ fresh: ## fail when the bindings of the kernel are out of date
 bench: build model ## time prefill, presses, decoding and the loops below them
 	bin/kvnotes bench --model smollm2 --press knorm:0.5,snapkv:0.5,expected_attention:0.5,adasnapkv:0.5,adasnapkv:0.9
 	go test -timeout 20m -run xxx -bench . ./kvpress ./kvpress/tensor
+
+bench-presses: build model ## time every press on a kept prefill of 2,048 tokens
+	bin/kvnotes bench --model smollm2 --press all
+	go test -timeout 20m -run xxx -bench Press ./kvpress/llm
 
 reference: model ## record the golden data of this repository again, with the Python kvpress
 	sh kvpress/testdata/record.sh

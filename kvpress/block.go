@@ -17,7 +17,9 @@ type Block struct {
 	Compat bool // as the Python original: a scorer sees hidden states stitched together from the pairs of all heads
 }
 
-func init() { Register(Method{Name: "block", Paper: "arXiv 2504.15364", Press: Block{}}) }
+func init() {
+	Register(Method{Name: "block", Paper: "arXiv 2504.15364", Example: "block(keydiff):0.5", Press: Block{}})
+}
 
 // Name spells the press, such as "block(keydiff):0.5".
 func (p Block) Name() string { return Spell("block", p) }

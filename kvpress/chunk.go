@@ -11,7 +11,9 @@ type Chunk struct {
 	Compat bool // as the Python original: queries of every chunk are rotated to the end of the context
 }
 
-func init() { Register(Method{Name: "chunk", Paper: "TACL 2024, 00716", Press: Chunk{}}) }
+func init() {
+	Register(Method{Name: "chunk", Paper: "TACL 2024, 00716", Example: "chunk(keydiff, length=64):0.5", Press: Chunk{}})
+}
 
 // Name spells the press, such as "chunk(knorm, length=256):0.5".
 func (p Chunk) Name() string { return Spell("chunk", p) }

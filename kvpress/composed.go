@@ -13,7 +13,9 @@ type Composed struct {
 	Presses []Press
 }
 
-func init() { Register(Method{Name: "composed", Press: Composed{}}) }
+func init() {
+	Register(Method{Name: "composed", Example: "composed(snapkv:0.3, keydiff:0.3)", Press: Composed{}})
+}
 
 // Name spells the press, such as "composed(snapkv:0.3, knorm:0.5)".
 func (p Composed) Name() string { return Spell("composed", p) }

@@ -12,7 +12,9 @@ type DMS struct {
 	Decoding  bool    // goes on while the model answers, pair by pair as they leave the window
 }
 
-func init() { Register(Method{Name: "dms", Paper: "arXiv 2506.05345", Press: DMS{}}) }
+func init() {
+	Register(Method{Name: "dms", Paper: "arXiv 2506.05345", Example: "dms(knorm, threshold=-2)", Press: DMS{}})
+}
 
 // Name spells the press, such as "dms(kvzap, threshold=-4)".
 func (p DMS) Name() string { return Spell("dms", p) }

@@ -19,7 +19,7 @@ type DuoAttention struct {
 }
 
 func init() {
-	Register(Method{Name: "duo_attention", Paper: "arXiv 2410.10819", Press: DuoAttention{}})
+	Register(Method{Name: "duo_attention", Paper: "arXiv 2410.10819", Example: "duo_attention(ratio=0.5)", Press: DuoAttention{}})
 }
 
 // Name spells the press, such as "duo_attention(ratio=0.5)".

@@ -12,7 +12,9 @@ type Finch struct {
 	NoRerotate  bool // leave the kept keys at their positions
 }
 
-func init() { Register(Method{Name: "finch", Paper: "TACL 2024, 00716", Press: Finch{}}) }
+func init() {
+	Register(Method{Name: "finch", Paper: "TACL 2024, 00716", Example: "finch(window=12):0.5", Press: Finch{}})
+}
 
 // Name spells the press, such as "finch(window=12):0.5".
 func (p Finch) Name() string { return Spell("finch", p) }

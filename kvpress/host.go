@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"sync"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
@@ -25,9 +26,11 @@ type Host struct {
 	Project  func(head int, states tensor.Mat) (tensor.Mat, error) // queries before RoPE of any hidden states (n, Width)
 	Output   func(head int) (tensor.Mat, error)                    // block of W_o of a query head, (Width, Dim)
 	Rope     func(length int) tensor.Rope                          // the rotation used for a sequence of that length
-	Moments  func(skip int) (tensor.Mat, []tensor.Mat, bool)       // recorded query moments, if any
-	Sums     tensor.Mat                                            // recorded attention sums (Heads, Len), if any
-	Norms    func(p int) (tensor.Mat, bool)                        // recorded norms of projected values, if any
+	Moments  func(skip int) (tensor.Mat, []tensor.Mat, bool)       // query moments of a layer that this one shows, if any
+	Memo     *Memo                                                 // numbers found before; nil keeps none
+
+	unpack   sync.Mutex
+	unpacked [][2]tensor.Mat // per KV head: keys and values of Pages, once somebody read them in rows
 }
 
 // missing reports a number that the prefill did not keep.
@@ -38,6 +41,22 @@ func missing(what, option string) error {
 // modelless reports a number that plain matrices do not have.
 func modelless(what string) error {
 	return fmt.Errorf("%s: %w: this layer was made without a model: give its Host what is missing", what, ErrNotRecorded)
+}
+
+// rows are the keys and values of a head, for reading.
+func (s *Host) rows(h int) (keys, values tensor.Mat) {
+	if s.Pages == nil {
+		return s.K[h], s.V[h]
+	}
+	s.unpack.Lock()
+	defer s.unpack.Unlock()
+	if s.unpacked == nil {
+		s.unpacked = make([][2]tensor.Mat, len(s.Pages))
+	}
+	if s.unpacked[h][0].Rows < s.Pages[h].Len {
+		s.unpacked[h] = [2]tensor.Mat{s.Pages[h].Keys(), s.Pages[h].Values()}
+	}
+	return s.unpacked[h][0], s.unpacked[h][1]
 }
 
 func (s *Host) kvHeads() int { return max(len(s.K), len(s.Pages)) }
@@ -77,14 +96,6 @@ func (s *Host) Values(h int) (tensor.Mat, error) {
 	return s.V[h].Clone(), nil
 }
 
-// values are the values of a head, for reading.
-func (s *Host) values(h int) (tensor.Mat, error) {
-	if s.Pages != nil {
-		return s.Values(h)
-	}
-	return s.V[h], nil
-}
-
 // Positions returns the token position of each pair of a head.
 func (s *Host) Positions(h int) ([]int, error) {
 	p := span(0, s.pairs(h))
@@ -97,7 +108,7 @@ func (s *Host) Positions(h int) ([]int, error) {
 // Hidden returns the hidden states, if they were recorded.
 func (s *Host) Hidden() (tensor.Mat, error) {
 	if s.States == nil {
-		return tensor.Mat{}, missing("hidden states", "Record: Full")
+		return tensor.Mat{}, missing("hidden states", "llm.Full, or with a Record that names it (LLM.Light makes one for a press)")
 	}
 	return s.States()
 }
@@ -105,7 +116,7 @@ func (s *Host) Hidden() (tensor.Mat, error) {
 // Queries returns queries before RoPE, if they can be had.
 func (s *Host) Queries(head, last int) (tensor.Mat, error) {
 	if s.Query == nil {
-		return tensor.Mat{}, missing("queries", "Record: Full, or Light with a Window")
+		return tensor.Mat{}, missing("queries", "llm.Full, or with a Record that names it (LLM.Light makes one for a press)")
 	}
 	return s.Query(head, last)
 }
@@ -144,11 +155,10 @@ func (s *Host) norms(x []tensor.Mat, ofPages func(p tensor.Pages, dst []float32)
 
 // OutputNorms returns the norms of the projected values.
 func (s *Host) OutputNorms(p int) (tensor.Mat, error) {
-	if s.Norms != nil {
-		if m, ok := s.Norms(p); ok {
-			return m.Clone(), nil
-		}
-	}
+	return s.Memo.ofPairs(normsName(p), func() (tensor.Mat, error) { return s.outputNorms(p) })
+}
+
+func (s *Host) outputNorms(p int) (tensor.Mat, error) {
 	if s.Output == nil {
 		return tensor.Mat{}, modelless("output projection")
 	}
@@ -158,10 +168,7 @@ func (s *Host) OutputNorms(p int) (tensor.Mat, error) {
 		if err != nil {
 			return err
 		}
-		v, err := s.values(head / s.Group)
-		if err != nil {
-			return err
-		}
+		_, v := s.rows(head / s.Group)
 		if p == 2 {
 			gramNorms(m.Row(head), v, w)
 			return nil
@@ -210,12 +217,17 @@ func transposed(m tensor.Mat) tensor.Mat {
 
 // Attention returns the weighted sum of the last queries' attention.
 func (s *Host) Attention(last int, rowWeights []float32) (tensor.Mat, error) {
-	if rowWeights == nil {
-		rowWeights = make([]float32, last)
-		for i := range rowWeights {
-			rowWeights[i] = 1 / float32(last)
-		}
+	if rowWeights != nil {
+		return s.attentionSum(last, rowWeights)
 	}
+	return s.Memo.ofPairs(attentionName(last), func() (tensor.Mat, error) {
+		rowWeights := ones(last)
+		tensor.Scale(rowWeights, 1/float32(last))
+		return s.attentionSum(last, rowWeights)
+	})
+}
+
+func (s *Host) attentionSum(last int, rowWeights []float32) (tensor.Mat, error) {
 	return s.attention(last, rowWeights, func(dst, row []float32, w float32) { tensor.AddScaled(dst, w, row) })
 }
 
@@ -233,10 +245,7 @@ func (s *Host) AttentionMax(last int, rowWeights []float32) (tensor.Mat, error) 
 
 // AttentionSums returns the attention each pair got from all queries.
 func (s *Host) AttentionSums() (tensor.Mat, error) {
-	if s.Sums.Rows > 0 {
-		return s.Sums.Clone(), nil
-	}
-	return s.Attention(s.Tokens, ones(s.Tokens))
+	return s.Memo.ofPairs(sumsName, func() (tensor.Mat, error) { return s.attentionSum(s.Tokens, ones(s.Tokens)) })
 }
 
 func ones(n int) []float32 {
@@ -329,6 +338,10 @@ func (s *Host) QueryMoments(skip int) (tensor.Mat, []tensor.Mat, error) {
 			return mean, cov, nil
 		}
 	}
+	return s.Memo.ofQueries(skip, func() (tensor.Mat, []tensor.Mat, error) { return s.queryMoments(skip) })
+}
+
+func (s *Host) queryMoments(skip int) (tensor.Mat, []tensor.Mat, error) {
 	mean := tensor.New(s.heads(), s.Dim)
 	cov := make([]tensor.Mat, s.heads())
 	err := eachHead(s.heads(), func(head int) error {
@@ -375,7 +388,7 @@ func (s *Host) Scaling() float32 {
 // KeysBeforeRope returns keys before RoPE for all tokens.
 func (s *Host) KeysBeforeRope(head int) (tensor.Mat, error) {
 	if s.KeyStart == nil {
-		return tensor.Mat{}, missing("keys before RoPE", "Record: Full")
+		return tensor.Mat{}, missing("keys before RoPE", "llm.Full, or with a Record that names it (LLM.Light makes one for a press)")
 	}
 	return s.KeyStart(head)
 }

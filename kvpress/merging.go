@@ -66,14 +66,19 @@ func (p Merging) merges(keys tensor.Mat, norms []float32, keep []int, fraction f
 	evicted := complement(keep, keys.Rows)
 	kept, gone := gather(keys, keep), gather(keys, evicted)
 	merges, alike := make([]Merge, len(evicted)), make([]float32, len(evicted))
-	cosines := tensor.New(rowBlock, len(keep))
-	for from := 0; from < len(evicted); from += rowBlock {
-		to := min(from+rowBlock, len(evicted))
+	cosines := tensor.New(4*rowBlock, len(keep))
+	for from := 0; from < len(evicted); from += cosines.Rows {
+		to := min(from+cosines.Rows, len(evicted))
 		tensor.MulT(cosines.Slice(0, to-from), gone.Slice(from, to), kept)
 		for i := from; i < to; i++ {
+			best := 0
 			row := cosines.Row(i - from)
-			alike[i] = tensor.Max(row)
-			merges[i] = Merge{From: evicted[i], To: keep[slices.Index(row, alike[i])]}
+			for j, c := range row {
+				if c > row[best] {
+					best = j
+				}
+			}
+			alike[i], merges[i] = row[best], Merge{From: evicted[i], To: keep[best]}
 		}
 	}
 	least := max(float32(p.Threshold), p.quantile(alike, 1-fraction))

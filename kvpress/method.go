@@ -2,6 +2,7 @@ package kvpress
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -11,10 +12,30 @@ import (
 // use, or a Press with a budget rule of its own. The exported fields of a prototype that is a struct are its
 // parameters: numbers, booleans and strings by name, inner scorers and presses by place.
 type Method struct {
-	Name   string // as it is spelled, lower case: "snapkv"
-	Paper  string // "arXiv 2404.14469"; empty for a baseline
-	Scorer Scorer
-	Press  Press
+	Name    string // as it is spelled, lower case: "snapkv"
+	Paper   string // "arXiv 2404.14469"; empty for a baseline
+	Example string // a spelling to try it with, where the name with ":0.5" behind it, or around snapkv, makes no press
+	Scorer  Scorer
+	Press   Press
+}
+
+// Spelling is a whole press to try the method with, such as "snapkv:0.5" or "adakv(snapkv):0.5".
+func (m Method) Spelling() string {
+	if m.Example != "" {
+		return m.Example
+	}
+	prototype := reflect.ValueOf(m.Press)
+	if m.Scorer != nil {
+		prototype = reflect.ValueOf(m.Scorer)
+	}
+	if prototype.Kind() == reflect.Struct {
+		for _, t := range []reflect.Type{scorerType, pressType} {
+			if f, ok := fieldOf(prototype, t); ok && f.IsNil() {
+				return m.Name + "(snapkv):0.5"
+			}
+		}
+	}
+	return m.Name + ":0.5"
 }
 
 var catalogue struct {

@@ -8,7 +8,9 @@ type PerLayer struct {
 	Ratios []float64 // fraction of the pairs that goes, one for each layer
 }
 
-func init() { Register(Method{Name: "perlayer", Press: PerLayer{}}) }
+func init() {
+	Register(Method{Name: "perlayer", Example: "perlayer(keydiff, ratios=0.25/0.5/0.75)", Press: PerLayer{}})
+}
 
 // Name spells the press, such as "perlayer(knorm, ratios=0.25/0.5/0.75)".
 func (p PerLayer) Name() string { return Spell("perlayer", p) }

@@ -10,7 +10,9 @@ type SimLayerKV struct {
 	Compat    bool    // as the Python original: Last fewer recent pairs stay
 }
 
-func init() { Register(Method{Name: "simlayerkv", Paper: "arXiv 2410.13846", Press: SimLayerKV{}}) }
+func init() {
+	Register(Method{Name: "simlayerkv", Paper: "arXiv 2410.13846", Example: "simlayerkv(threshold=0.9, recent=64)", Press: SimLayerKV{}})
+}
 
 // Name spells the press, such as "simlayerkv(threshold=0.9)".
 func (p SimLayerKV) Name() string { return Spell("simlayerkv", p) }

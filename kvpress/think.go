@@ -11,7 +11,9 @@ type ThinK struct {
 	Window int     // last queries that count; 0 means 32
 }
 
-func init() { Register(Method{Name: "think", Paper: "arXiv 2407.21018", Press: ThinK{}}) }
+func init() {
+	Register(Method{Name: "think", Paper: "arXiv 2407.21018", Example: "think(ratio=0.5)", Press: ThinK{}})
+}
 
 // Name spells the press, such as "think(ratio=0.5)".
 func (p ThinK) Name() string { return Spell("think", p) }

@@ -41,12 +41,12 @@ func (l *Layer) Select(keep [][]int) (*Layer, error) {
 
 // pairs are the keys and values of a head for reading; they are copied only where they do not lie in Go memory.
 func (l *Layer) pairs(h int) (keys, values tensor.Mat, err error) {
-	host, ok := l.source.(*Host)
-	if v, shown := l.source.(*view); shown {
-		host, ok = v.Host, true
-	}
-	if ok && host.Pages == nil {
-		return host.K[h], host.V[h], nil
+	switch s := l.source.(type) {
+	case *Host:
+		keys, values = s.rows(h)
+		return keys, values, nil
+	case *view:
+		return s.K[h], s.V[h], nil
 	}
 	if keys, err = l.Keys(h); err == nil {
 		values, err = l.Values(h)

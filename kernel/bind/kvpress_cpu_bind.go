@@ -21,7 +21,7 @@ func init() {
 	})
 	document(map[string]string{
 		"github.com/kvnotes/kvnotes/kvpress/cpu":                  "package cpu\n\nPackage cpu runs models on the processor: an llm.Backend in Go, with float32 arithmetic over weights as they are\nstored (bf16 weights stay 2 bytes each), on all cores. The loops, some of them in assembly, are package tensor's.",
-		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend":          "type Backend struct {\n\trotations rotations\n}\n\nA Backend does the arithmetic of models on the processor. It is safe for several sessions at once.",
+		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend":          "type Backend struct{}\n\nA Backend does the arithmetic of models on the processor. It is safe for several sessions at once.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.Add":      "func (b *Backend) Add(dst, x llm.Buf)\n\nAdd is dst += x.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.AddRow":   "func (b *Backend) AddRow(dst llm.Buf, w llm.Weight)\n\nAddRow adds a vector to every row.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.Alloc":    "func (b *Backend) Alloc(rows, cols int) (llm.Buf, error)\n\nAlloc makes a matrix in Go memory.",

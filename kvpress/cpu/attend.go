@@ -27,14 +27,13 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 	x, out, cache := mat(qkv), mat(dst), c.(*Cache)
 	group, queries, keys := a.Heads/a.KVHeads, a.Heads*a.Dim, a.KVHeads*a.Dim
 	n := x.Rows
-	turns := b.rotations.upTo(a.Rope, a.Positions[n-1]+1)
 	tensor.Parallel(a.KVHeads, func(h int) {
 		head := &cache.layers[a.Layer][h]
 		for i := 0; i < n; i++ {
 			row := x.Row(i)
 			key := row[queries+h*a.Dim : queries+(h+1)*a.Dim]
 			normHead(key, a.KeyNorm, a.Epsilon)
-			turns.turn(key, a.Positions[i])
+			a.Rope.Rotate(key, a.Positions[i])
 			value := row[queries+keys+h*a.Dim : queries+keys+(h+1)*a.Dim]
 			head.append(cache.ledger, key, value, a.Positions[i])
 		}
@@ -52,7 +51,7 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 			copy(q, x.Row(i)[h*width:(h+1)*width])
 			for g := 0; g < group; g++ {
 				normHead(q[g*a.Dim:(g+1)*a.Dim], a.QueryNorm, a.Epsilon)
-				turns.turn(q[g*a.Dim:(g+1)*a.Dim], a.Positions[i])
+				a.Rope.Rotate(q[g*a.Dim:(g+1)*a.Dim], a.Positions[i])
 			}
 		}
 		pages := cache.layers[a.Layer][h].pages

@@ -4,7 +4,6 @@ package cpu
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/kvnotes/kvnotes/kvpress/llm"
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
@@ -12,9 +11,7 @@ import (
 )
 
 // A Backend does the arithmetic of models on the processor. It is safe for several sessions at once.
-type Backend struct {
-	rotations rotations
-}
+type Backend struct{}
 
 // New makes a backend. The number of cores it uses is tensor.SetThreads's business.
 func New() *Backend { return &Backend{} }
@@ -138,55 +135,4 @@ func (b *Backend) Write(dst llm.Buf, src []float32) error {
 	}
 	copy(mat(dst).Data, src)
 	return nil
-}
-
-// rotations keeps the cosines and sines of positions, computed once for each rotary embedding.
-type rotations struct {
-	sync.Mutex
-	tables map[*float32]*rotation // by the address of the frequencies
-}
-
-type rotation struct {
-	cos, sin tensor.Mat // (positions, rotated channels / 2)
-}
-
-// upTo returns tables that hold at least the positions below length.
-func (r *rotations) upTo(rope tensor.Rope, length int) *rotation {
-	r.Lock()
-	defer r.Unlock()
-	if r.tables == nil {
-		r.tables = map[*float32]*rotation{}
-	}
-	t := r.tables[&rope.Freq[0]]
-	if t != nil && t.cos.Rows >= length {
-		return t
-	}
-	rows := 512
-	for rows < length {
-		rows *= 2
-	}
-	grown := &rotation{cos: tensor.New(rows, len(rope.Freq)), sin: tensor.New(rows, len(rope.Freq))}
-	done := 0
-	if t != nil {
-		done = t.cos.Rows
-		copy(grown.cos.Data, t.cos.Data)
-		copy(grown.sin.Data, t.sin.Data)
-	}
-	for p := done; p < rows; p++ {
-		rope.Table(grown.cos.Row(p), grown.sin.Row(p), p)
-	}
-	r.tables[&rope.Freq[0]] = grown
-	return grown
-}
-
-// turn rotates the pairs (i, i+half) of x to a position.
-func (t *rotation) turn(x []float32, position int) {
-	cos, sin := t.cos.Row(position), t.sin.Row(position)
-	half := len(cos)
-	low, high := x[:half], x[half:2*half]
-	for i, a := range low {
-		b := high[i]
-		low[i] = a*cos[i] - b*sin[i]
-		high[i] = b*cos[i] + a*sin[i]
-	}
 }

@@ -12,7 +12,7 @@ import (
 // hidden states, once for all heads.
 func (b *Backend) Layer(c llm.Cache, p llm.Projections) (kvpress.Source, error) {
 	cache := c.(*Cache)
-	host := &kvpress.Host{Tokens: p.Tokens, TokensAt: p.Positions, Dim: p.Dim, Group: p.Heads / p.KVHeads, Scale: p.Scale, Rope: p.RopeFor}
+	host := &kvpress.Host{Tokens: p.Tokens, TokensAt: p.Positions, Dim: p.Dim, Group: p.Heads / p.KVHeads, Scale: p.Scale, Rope: p.RopeFor, Memo: p.Memo}
 	for h := range p.KVHeads {
 		host.Pages = append(host.Pages, cache.layers[p.Layer][h].seen())
 		host.At = append(host.At, cache.Positions(p.Layer, h))
@@ -20,44 +20,62 @@ func (b *Backend) Layer(c llm.Cache, p llm.Projections) (kvpress.Source, error) 
 	again := &projected{p: p}
 	host.Output = again.outputOf
 	host.Project = func(head int, states tensor.Mat) (tensor.Mat, error) {
-		return again.block(again.product(states), head), nil
+		return again.block(again.product(states, head+1), head), nil
 	}
 	if p.Hidden.Rows > 0 {
 		host.States = func() (tensor.Mat, error) { return mat(p.Hidden).Clone(), nil }
 		host.Query = func(head, last int) (tensor.Mat, error) { return again.column(head, last), nil }
-		host.KeyStart = func(head int) (tensor.Mat, error) { return again.column(p.Heads+head, p.Tokens), nil }
 	}
+	host.KeyStart = func(head int) (tensor.Mat, error) { return again.keys(host, head) }
 	return host, nil
+}
+
+// keys are the keys of a head before RoPE: those of the cache turned back, as long as all are there.
+func (p *projected) keys(host *kvpress.Host, head int) (tensor.Mat, error) {
+	at := host.At[head]
+	if len(at) == p.p.Tokens {
+		keys, err := host.Keys(head)
+		rope := host.Rope(at[len(at)-1] + 1)
+		rope.Scale = 1 / rope.Scale
+		for i, position := range at {
+			rope.Rotate(keys.Row(i), -position)
+		}
+		return keys, err
+	}
+	if p.p.Hidden.Rows == 0 {
+		return (&kvpress.Host{}).KeysBeforeRope(head) // says what to record
+	}
+	return p.block(p.product(mat(p.p.Hidden), p.p.Heads+p.p.KVHeads), p.p.Heads+head), nil
 }
 
 // projected computes queries and keys again from hidden states, and takes the output projection apart.
 type projected struct {
-	p      llm.Projections
-	mu     sync.Mutex
-	qkv    tensor.Mat   // of the last qkv.Rows tokens
-	output []tensor.Mat // per query head (Width, Dim)
+	p       llm.Projections
+	mu      sync.Mutex
+	queries tensor.Mat   // of the last queries.Rows tokens, all heads
+	output  []tensor.Mat // per query head (Width, Dim)
 }
 
-// column returns the last rows of one head's block of the qkv product.
-func (p *projected) column(block, last int) tensor.Mat {
+// column returns the last queries of one head.
+func (p *projected) column(head, last int) tensor.Mat {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.qkv.Rows < last {
-		p.qkv = p.product(mat(p.p.Hidden.Slice(p.p.Hidden.Rows-last, p.p.Hidden.Rows)))
+	if p.queries.Rows < last {
+		p.queries = p.product(mat(p.p.Hidden.Slice(p.p.Hidden.Rows-last, p.p.Hidden.Rows)), p.p.Heads)
 	}
-	return p.block(p.qkv.Slice(p.qkv.Rows-last, p.qkv.Rows), block)
+	return p.block(p.queries.Slice(p.queries.Rows-last, p.queries.Rows), head)
 }
 
-// product computes queries, keys and values before RoPE of hidden states.
-func (p *projected) product(states tensor.Mat) tensor.Mat {
+// product computes the first blocks, queries and then keys, before RoPE, of hidden states.
+func (p *projected) product(states tensor.Mat, blocks int) tensor.Mat {
 	w := p.p.QKV.Mem.(*tensor.Weight)
-	out := tensor.New(states.Rows, w.Out)
-	w.MulT(out, states)
+	out := tensor.New(states.Rows, blocks*p.p.Dim)
+	w.MulTRows(out, states, 0, out.Cols)
 	for i := range out.Rows {
 		if p.p.Bias.Mem != nil {
-			tensor.Add(out.Row(i), p.p.Bias.Mem.([]float32))
+			tensor.Add(out.Row(i), p.p.Bias.Mem.([]float32)[:out.Cols])
 		}
-		for h := range p.p.Heads + p.p.KVHeads {
+		for h := range blocks {
 			norm := p.p.QueryNorm
 			if h >= p.p.Heads {
 				norm = p.p.KeyNorm
@@ -68,11 +86,11 @@ func (p *projected) product(states tensor.Mat) tensor.Mat {
 	return out
 }
 
-// block copies the columns of one head, query heads first.
-func (p *projected) block(qkv tensor.Mat, block int) tensor.Mat {
-	m, dim := tensor.New(qkv.Rows, p.p.Dim), p.p.Dim
-	for i := range qkv.Rows {
-		copy(m.Row(i), qkv.Row(i)[block*dim:(block+1)*dim])
+// block copies the columns of one head.
+func (p *projected) block(x tensor.Mat, block int) tensor.Mat {
+	m, dim := tensor.New(x.Rows, p.p.Dim), p.p.Dim
+	for i := range x.Rows {
+		copy(m.Row(i), x.Row(i)[block*dim:(block+1)*dim])
 	}
 	return m
 }

@@ -77,6 +77,7 @@ type Projections struct {
 	Hidden    Buf    // recorded inputs of the attention block; no rows when they were not recorded
 	Tokens    int    // tokens seen by the layer
 	RopeFor   func(length int) tensor.Rope
+	Memo      *kvpress.Memo // of numbers found before
 }
 
 // A CacheShape is what a cache needs to know about a model.

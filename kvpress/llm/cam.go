@@ -28,7 +28,7 @@ type CAM struct {
 }
 
 func init() {
-	kvpress.Register(kvpress.Method{Name: "cam", Paper: "openreview LCTmppB165", Press: CAM{}})
+	kvpress.Register(kvpress.Method{Name: "cam", Paper: "openreview LCTmppB165", Example: "cam(knorm, every=64):512tok", Press: CAM{}})
 }
 
 // Name spells the press, such as "cam(knorm, every=64):512tok".

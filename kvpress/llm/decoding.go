@@ -20,7 +20,9 @@ type Decoding struct {
 	Compat bool          // as the Python original: Every counts steps, the queries are those since the last compression and all stand at the newest position, pairs count in the order of their scores
 }
 
-func init() { kvpress.Register(kvpress.Method{Name: "decoding", Press: Decoding{}}) }
+func init() {
+	kvpress.Register(kvpress.Method{Name: "decoding", Example: "decoding(snapkv, every=64):512tok", Press: Decoding{}})
+}
 
 // Name spells the press, such as "decoding(snapkv:512tok, every=64)".
 func (p Decoding) Name() string { return kvpress.Spell("decoding", p) }

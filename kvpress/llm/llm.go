@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kvnotes/kvnotes/kvpress"
 	"github.com/kvnotes/kvnotes/kvpress/hub"
 	"github.com/kvnotes/kvnotes/kvpress/tokenizer"
 )
@@ -97,19 +98,6 @@ func (m *LLM) Bytes() int64 { return m.decoder.bytes }
 // Close frees the weights. Sessions of the model cannot be used any more.
 func (m *LLM) Close() error { return m.decoder.backend.Close() }
 
-// A Record says what a prefill keeps beside keys and values, so that presses can be tried on it later.
-type Record struct {
-	// Hidden keeps the input of every attention block: any number a press may ask for can then be computed again.
-	// It costs Width*4 bytes per token and layer.
-	Hidden bool
-}
-
-// Full is the record with which any press works later.
-func Full() Record { return Record{Hidden: true} }
-
-// KeysOnly is the record of nothing: only presses that look at keys and values work later.
-func KeysOnly() Record { return Record{} }
-
 // frame is the chat template cut open around the context.
 func (m *LLM) frame(text string) (before, after string, err error) {
 	if !m.Tokenizer.HasChatTemplate() {
@@ -152,16 +140,14 @@ func (m *LLM) PrefillTokens(ctx context.Context, ids []int, r Record) (*Session,
 	if err != nil {
 		return nil, err
 	}
-	if r.Hidden {
-		for range m.Config.Layers {
-			b, err := m.decoder.backend.Alloc(len(ids), m.Config.Width)
-			if err != nil {
-				return nil, err
-			}
-			s.record = append(s.record, b)
-		}
+	if err := s.prepare(r); err != nil {
+		return nil, err
 	}
-	return s, s.prefill(ctx, nil)
+	err = s.prefill(ctx, s.recorder(r))
+	if !r.Hidden {
+		s.record = nil
+	}
+	return s, err
 }
 
 func (m *LLM) newSession(ids []int) (*Session, error) {
@@ -175,7 +161,11 @@ func (m *LLM) newSession(ids []int) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{model: m, ids: slices.Clone(ids), cache: cache, next: len(ids), press: "none"}, nil
+	s := &Session{model: m, ids: slices.Clone(ids), cache: cache, next: len(ids), press: "none"}
+	for range m.Config.Layers {
+		s.memos = append(s.memos, &kvpress.Memo{})
+	}
+	return s, nil
 }
 
 // seconds since a moment.

@@ -13,7 +13,7 @@ type PrefillDecoding struct {
 }
 
 func init() {
-	kvpress.Register(kvpress.Method{Name: "prefill_decoding", Press: PrefillDecoding{}})
+	kvpress.Register(kvpress.Method{Name: "prefill_decoding", Example: "prefill_decoding(snapkv:0.5, decoding(keydiff, every=64):512tok)", Press: PrefillDecoding{}})
 }
 
 // Name spells the press, such as "prefill_decoding(snapkv:0.5, decoding(keydiff:512tok))".

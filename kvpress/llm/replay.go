@@ -15,6 +15,12 @@ type replay interface {
 	settle(ctx context.Context, s *Session) (kvpress.Press, error)
 }
 
+// RunsAgain tells whether a press runs the model over the context again, such as KVzip.
+func RunsAgain(p kvpress.Press) bool {
+	_, again := p.(replay)
+	return again
+}
+
 // settled is the press that a session can ask layer by layer.
 func (s *Session) settled(ctx context.Context, p kvpress.Press) (kvpress.Press, error) {
 	r, ok := p.(replay)

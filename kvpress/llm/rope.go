@@ -9,7 +9,7 @@ import (
 // table makes the rotation for a sequence of the given length. Only longrope depends on the length: past the
 // positions the model was first trained for it uses its long factors.
 func (r RopeConfig) table(length int) tensor.Rope {
-	t := tensor.Rope{Freq: make([]float32, r.Rotated/2), Scale: 1}
+	t := tensor.Rope{Freq: make([]float32, r.Rotated/2), Scale: 1, Turns: &tensor.Turns{}}
 	if r.Scale != 0 {
 		t.Scale = float32(r.Scale)
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress"
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
@@ -84,6 +85,7 @@ func (s *Session) tensors() ([]weights.Tensor, error) {
 				all = append(all, floats(at+"scores", m.Data, m.Rows, m.Cols))
 			}
 		}
+		all = append(all, memoTensors(at, s.memos[layer])...)
 		if s.record != nil {
 			row := make([]float32, len(s.ids)*c.Width)
 			if err := s.model.decoder.backend.Read(row, s.record[layer]); err != nil {
@@ -93,6 +95,58 @@ func (s *Session) tensors() ([]weights.Tensor, error) {
 		}
 	}
 	return all, nil
+}
+
+// memoTensors are the numbers that a memo keeps; readMemo reads them.
+func memoTensors(at string, m *kvpress.Memo) []weights.Tensor {
+	var all []weights.Tensor
+	for _, name := range m.Pairs() {
+		x := m.Get(name)
+		all = append(all, floats(at+"pairs."+name, x.Data, x.Rows, x.Cols))
+	}
+	for _, skip := range m.Skips() {
+		mean, cov := m.Moments(skip)
+		var data []float32
+		for _, c := range cov {
+			data = append(data, c.Data...)
+		}
+		name := at + "moments." + strconv.Itoa(skip)
+		all = append(all, floats(name+".mean", mean.Data, mean.Rows, mean.Cols), floats(name+".cov", data, mean.Rows*mean.Cols, mean.Cols))
+	}
+	return all
+}
+
+func (s *Session) readMemo(r *sessionReader, at string, m *kvpress.Memo) error {
+	c := s.model.Config
+	for _, name := range r.file.Names() {
+		if pairs, ok := strings.CutPrefix(name, at+"pairs."); ok {
+			x := r.floats(name, len(s.ids))
+			if r.err == nil && x.Rows != c.Heads {
+				return fmt.Errorf("tensor %s has %d rows for %d heads", name, x.Rows, c.Heads)
+			}
+			m.Set(pairs, x)
+			continue
+		}
+		rest, ok := strings.CutPrefix(name, at+"moments.")
+		if !ok || !strings.HasSuffix(rest, ".mean") {
+			continue
+		}
+		rest = strings.TrimSuffix(rest, ".mean")
+		skip, err := strconv.Atoi(rest)
+		if err != nil {
+			return fmt.Errorf("tensor %s: moments without how many tokens?", name)
+		}
+		mean, all := r.floats(name, c.Dim), r.floats(at+"moments."+rest+".cov", c.Dim)
+		if r.err == nil && (mean.Rows != c.Heads || all.Rows != c.Heads*c.Dim) {
+			return fmt.Errorf("tensor %s has %d rows for %d heads", name, mean.Rows, c.Heads)
+		}
+		var cov []tensor.Mat
+		for h := range mean.Rows {
+			cov = append(cov, all.Slice(h*c.Dim, (h+1)*c.Dim))
+		}
+		m.SetMoments(skip, mean, cov)
+	}
+	return r.err
 }
 
 func ints(name string, x []int) weights.Tensor {
@@ -207,6 +261,9 @@ func (s *Session) readLayer(r *sessionReader, layer int, h header) error {
 			plan.Scores = r.floats(at+"scores", 0)
 		}
 		s.plans = append(s.plans, plan)
+	}
+	if err := s.readMemo(r, at, s.memos[layer]); err != nil {
+		return err
 	}
 	if h.Recorded {
 		hidden := r.floats(at+"hidden", c.Width)

@@ -22,11 +22,12 @@ type Session struct {
 
 	mu     sync.Mutex // guards the cache
 	cache  Cache
-	record []Buf // per layer (Tokens, Width), shared with pressed copies; nil when nothing was recorded
+	record []Buf           // per layer (Tokens, Width), shared with pressed copies; nil when nothing was recorded
+	memos  []*kvpress.Memo // per layer, shared with pressed copies
 	plans  []kvpress.Plan
 	work   *workspace // for one token at a time
 
-	prefillSeconds, pressSeconds float64
+	prefillSeconds, recordSeconds, pressSeconds float64
 }
 
 // prefill runs the context through the model.
@@ -84,6 +85,9 @@ func (s *Session) Plans() []kvpress.Plan { return s.plans }
 // PrefillSeconds is how long the prefill took.
 func (s *Session) PrefillSeconds() float64 { return s.prefillSeconds }
 
+// RecordSeconds is how long numbers for presses were found during the prefill, a part of PrefillSeconds.
+func (s *Session) RecordSeconds() float64 { return s.recordSeconds }
+
 // PressSeconds is how long planning and compaction took.
 func (s *Session) PressSeconds() float64 { return s.pressSeconds }
 
@@ -107,7 +111,7 @@ type Bytes struct {
 	KV      int64 // of the pages that hold keys and values, allocated now
 	Full    int64 // what all pairs of the context take uncompressed
 	Live    int64 // what the pairs that are held take; KV is a little more, for pages are filled in part
-	Record  int64 // of recorded hidden states, shared by pressed copies
+	Record  int64 // of recorded hidden states and other numbers for presses, shared by pressed copies
 	Peak    int64 // most ever allocated for keys and values
 }
 
@@ -121,6 +125,9 @@ func (s *Session) Bytes() Bytes {
 	b.Live = s.model.pairBytes(s.cache)
 	for _, r := range s.record {
 		b.Record += int64(r.Rows * r.Cols * 4)
+	}
+	for _, m := range s.memos {
+		b.Record += m.Bytes()
 	}
 	return b
 }
@@ -144,9 +151,18 @@ func (s *Session) Layer(i int) (*kvpress.Layer, error) {
 }
 
 func (s *Session) layer(i int) (*kvpress.Layer, error) {
-	seen := sight{cache: s.cache, next: len(s.ids), at: upTo(0, len(s.ids))}
+	if i < 0 || i >= s.model.Config.Layers {
+		return nil, fmt.Errorf("there is no layer %d: layers run from 0 to %d", i, s.model.Config.Layers-1)
+	}
+	seen := sight{cache: s.cache, next: len(s.ids), at: upTo(0, len(s.ids)), memo: s.memos[i]}
 	if s.record != nil {
 		seen.hidden = s.record[i]
+	}
+	for h := range s.model.Config.KVHeads {
+		if s.cache.Len(i, h) != len(s.ids) { // numbers of pairs are those of the whole layer
+			seen.memo = s.memos[i].Queries()
+			break
+		}
 	}
 	return s.model.layer(i, seen)
 }
@@ -157,14 +173,12 @@ type sight struct {
 	next   int   // position of the token that follows
 	at     []int // positions of the tokens whose hidden states are known
 	hidden Buf   // inputs of the attention block, a row for each; no rows when they were not recorded
+	memo   *kvpress.Memo
 }
 
 // layer shows a layer to a press.
 func (m *LLM) layer(i int, seen sight) (*kvpress.Layer, error) {
 	c, d := m.Config, m.decoder
-	if i < 0 || i >= c.Layers {
-		return nil, fmt.Errorf("there is no layer %d: layers run from 0 to %d", i, c.Layers-1)
-	}
 	l := kvpress.Layer{
 		Index: i, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Width: c.Width, PairBytes: c.pairBytes(),
 		Tokens: len(seen.at), Next: seen.next,
@@ -176,7 +190,7 @@ func (m *LLM) layer(i int, seen sight) (*kvpress.Layer, error) {
 	}
 	p := Projections{
 		Attention: d.attention(i, seen.next), QKV: d.layers[i].qkv, Bias: d.layers[i].bias, Output: d.layers[i].output,
-		Hidden: seen.hidden, Tokens: len(seen.at), RopeFor: d.rope,
+		Hidden: seen.hidden, Tokens: len(seen.at), RopeFor: d.rope, Memo: seen.memo,
 	}
 	p.Positions = seen.at
 	source, err := d.backend.Layer(seen.cache, p)
@@ -262,7 +276,7 @@ func (s *Session) PressContext(ctx context.Context, p kvpress.Press) (*Session, 
 func (s *Session) copy(cache Cache) *Session {
 	return &Session{
 		model: s.model, ids: s.ids, suffix: s.suffix, next: s.next, press: s.press, during: s.during, cache: cache, record: s.record,
-		plans: s.plans, prefillSeconds: s.prefillSeconds, pressSeconds: s.pressSeconds,
+		memos: s.memos, plans: s.plans, prefillSeconds: s.prefillSeconds, recordSeconds: s.recordSeconds, pressSeconds: s.pressSeconds,
 	}
 }
 
@@ -331,12 +345,8 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 	if err != nil {
 		return nil, err
 	}
-	one, err := m.decoder.backend.Alloc(len(ids), m.Config.Width) // one layer's record at a time
-	if err != nil {
+	if err := s.prepareOne(); err != nil {
 		return nil, err
-	}
-	for range m.Config.Layers {
-		s.record = append(s.record, one)
 	}
 	now, during := apart(p)
 	plans := make([]kvpress.Plan, m.Config.Layers)
@@ -352,7 +362,7 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 		if plan.Wait != nil {
 			return fmt.Errorf("press %s waits for the scores of all layers and cannot compress layer by layer: Prefill first, then Press", p.Name())
 		}
-		plans[layer] = plan
+		plans[layer], s.memos[layer] = plan, &kvpress.Memo{} // what it found has done its work
 		err = s.cache.Apply(layer, plan, m.decoder.rope(len(ids)))
 		s.pressSeconds += since(start)
 		return err

@@ -1,7 +1,6 @@
 package presstest_test
 
 import (
-	"errors"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
@@ -15,17 +14,6 @@ import (
 // TestMethods checks every method of the catalogue, in the simplest spelling that makes a press of it.
 func TestMethods(t *testing.T) {
 	train()
-	arguments := map[string]string{
-		"composed":      "(snapkv:0.2, keydiff:0.5)",
-		"perlayer":      "(keydiff, ratios=0.25/0.5/0.75)",
-		"rerotate":      "(keydiff)",
-		"think":         "(ratio=0.5)",
-		"duo_attention": "(ratio=0.5)",
-		"simlayerkv":    "(threshold=0.1, recent=64)",
-		"finch":         "(window=12)",
-		"dms":           "(knorm, threshold=-2)",
-		"chunk":         "(keydiff, length=64)",
-	}
 	for _, m := range kvpress.Methods() {
 		t.Run(m.Name, func(t *testing.T) {
 			if m.Scorer != nil && m.Name != "criticalkv" && m.Name != "shared" { // these need another one inside
@@ -34,7 +22,10 @@ func TestMethods(t *testing.T) {
 				}
 				return
 			}
-			p := parse(t, m, arguments[m.Name])
+			p, err := kvpress.Parse(m.Spelling())
+			if err != nil {
+				t.Fatal(err)
+			}
 			if err := presstest.Check(p); err != nil {
 				t.Fatal(err)
 			}
@@ -45,25 +36,6 @@ func TestMethods(t *testing.T) {
 			t.Error(err)
 		}
 	}
-}
-
-// parse makes a press of a method: with the given arguments, else around a scorer if it wraps one.
-func parse(t *testing.T, m kvpress.Method, arguments string) kvpress.Press {
-	t.Helper()
-	spellings := []string{m.Name + arguments + ":0.5", m.Name + arguments}
-	if arguments == "" {
-		spellings = []string{m.Name + ":0.5", m.Name + "(keydiff):0.5"}
-	}
-	var errs []error
-	for _, s := range spellings {
-		p, err := kvpress.Parse(s)
-		if err == nil {
-			return p
-		}
-		errs = append(errs, err)
-	}
-	t.Fatal(errors.Join(errs...))
-	return nil
 }
 
 // train registers the methods with trained weights for the model of presstest, with invented ones.
@@ -113,7 +85,7 @@ func train() {
 	kvpress.Register(kvpress.Method{Name: "kvzap", Scorer: zap})
 	kvpress.Register(kvpress.Method{Name: "fastkvzip", Press: fast})
 	kvpress.Register(kvpress.Method{Name: "lukv", Press: lukv})
-	kvpress.Register(kvpress.Method{Name: "duo_attention", Press: kvpress.DuoAttention{Pattern: normal(presstest.Depth, presstest.KVHeads), Sinks: 4, Recent: 16}})
+	kvpress.Register(kvpress.Method{Name: "duo_attention", Example: "duo_attention(ratio=0.5)", Press: kvpress.DuoAttention{Pattern: normal(presstest.Depth, presstest.KVHeads), Sinks: 4, Recent: 16}})
 }
 
 // A bad press breaks one promise.
