@@ -52,7 +52,38 @@ func large() map[string]*Chart {
 		"scores":        ScoresOf(Scored{Press: "a:0.5", Plan: kvpress.Plan{Keep: a.Keep[0], Scores: scores, Force: a.Keep[1][0]}}),
 		"attention":     AttentionOf(attention[0]),
 		"attention map": AttentionOf(attention...),
+		"head budgets":  HeadBudgetOf(k, k, -1),
+		"head budget":   HeadBudgetOf(k, k, 3),
+		"comparison":    CompareOf(a, b),
+		"memory":        MemoryOf(largeUse(layers)...),
+		"lost":          LostOf(Pruning{Observed: scores, Names: []string{"a"}, Scores: []tensor.Mat{scores}}),
+		"queries":       QueryGaussianOf(Sampled{Of: "q", Values: tensor.Mat{Rows: n, Cols: heads, Data: scores.Data}}),
+		"timeline":      DecodeTimelineOf(largeAnswer(n, a.Keep)),
 	}
+}
+
+func largeUse(layers int) []Used {
+	all := make([]Used, 20)
+	for i := range all {
+		all[i] = Used{Press: strings.Repeat("long", i), Full: 1 << 30, KV: 1 << 20 * int64(i+1), Live: 1 << 20 * int64(i), Peak: 1 << 30, ByLayer: make([]int64, layers)}
+	}
+	return all
+}
+
+// largeAnswer loses pairs at each of 3,000 tokens.
+func largeAnswer(n int, keep [][][]int) Evictions {
+	d := Evictions{Press: "dms", First: n, Tokens: 3000}
+	for _, heads := range keep {
+		lens := make([]int, len(heads))
+		for h := range lens {
+			lens[h] = len(heads[h])
+		}
+		d.Lens = append(d.Lens, lens)
+	}
+	for i := range d.Tokens {
+		d.Times = append(d.Times, Eviction{Next: n + i + 1, Gone: [][][]int{{{i, 2 * i}, {i}}}})
+	}
+	return d
 }
 
 func TestChartsAreSmallAndStayTheSame(t *testing.T) {
@@ -132,6 +163,26 @@ func TestBrokenInput(t *testing.T) {
 		"no attention":        {AttentionOf(), true},
 		"attention uneven":    {AttentionOf(Looked{Mean: [][]float64{{1}}, Positions: [][]int{{1, 2}}}), true},
 		"attention no number": {AttentionOf(Looked{Mean: [][]float64{{nan}}, Positions: [][]int{{0}}}), true},
+		"budgets of nothing":  {HeadBudgetOf(Kept{}, Kept{}, 0), true},
+		"budgets differ":      {HeadBudgetOf(Kept{Lens: [][]int{{1}}}, Kept{Lens: [][]int{{1}, {2}}}, 0), true},
+		"budget of layer 9":   {HeadBudgetOf(Kept{Lens: [][]int{{1}}}, Kept{Lens: [][]int{{1}}}, 9), true},
+		"budgets, 200 layers": {HeadBudgetOf(Kept{Lens: deep, Full: 9}, Kept{Press: "x", Lens: deep, Full: 9}, -1), false},
+		"compare nothing":     {CompareOf(Tokens{}, Tokens{}), true},
+		"compare models":      {CompareOf(one, Tokens{Texts: []string{"a"}, Keep: [][][]int{{{0}, {0}}}}), true},
+		"compare one token":   {CompareOf(one, one), false},
+		"no memory":           {MemoryOf(), true},
+		"memory of nothing":   {MemoryOf(Used{Press: "x"}), false},
+		"memory of minus":     {MemoryOf(Used{Press: "x", Full: -1, KV: -1, Peak: -1, ByLayer: []int64{-1, 0}}), false},
+		"no times":            {LatencyOf(Timing{"x", nan, 1}, Timing{"x", 1, inf}), true},
+		"one time":            {LatencyOf(Timing{"x", 1, 1}), false},
+		"no samples":          {QueryGaussianOf(Sampled{Of: "x"}), true},
+		"samples odd":         {QueryGaussianOf(Sampled{Of: "x", Values: odd}), true},
+		"nothing lost":        {LostOf(Pruning{}), true},
+		"lost, no scores":     {LostOf(Pruning{Observed: odd, Names: []string{"x"}}), true},
+		"lost, odd":           {LostOf(Pruning{Observed: odd, Names: []string{"x"}, Scores: []tensor.Mat{odd}}), false},
+		"no answer":           {DecodeTimelineOf(Evictions{}), true},
+		"answer, wrong place": {DecodeTimelineOf(Evictions{Lens: [][]int{{1}}, Tokens: 3, Times: []Eviction{{Next: 9}}}), true},
+		"answer, one token":   {DecodeTimelineOf(Evictions{Lens: [][]int{{1}}, Tokens: 1, Times: []Eviction{{Next: 1, Gone: [][][]int{{{-1, 99, 0}}}}}}), false},
 		"attention one token": {AttentionOf(Looked{Mean: [][]float64{{1}}, Positions: [][]int{{0}}}), false},
 	} {
 		c := test.chart

@@ -214,6 +214,26 @@ func pool(row []float64, n int) (places, largest []float64) {
 	return places, largest
 }
 
+// A stretch is a run of layers or tokens that are drawn as one.
+type stretch struct {
+	name     string
+	from, to int // to is behind the last one
+}
+
+// stretches cuts 0 .. n-1 into at most so many stretches of equal length.
+func stretches(n, most int) []stretch {
+	step := max(1, (n+max(1, most)-1)/max(1, most))
+	var all []stretch
+	for from := 0; from < n; from += step {
+		s := stretch{fmt.Sprint(from), from, min(n, from+step)}
+		if s.to-s.from > 1 {
+			s.name = fmt.Sprintf("%d-%d", s.from, s.to-1)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
 // wide reports whether the numbers ask for a logarithmic axis: all above 0, over three powers of ten.
 func wide(all []series) bool {
 	low, high := math.Inf(1), 0.0

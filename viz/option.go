@@ -143,7 +143,11 @@ func (a axis) across(i int) opts.XAxis {
 
 // up is the y axis of panel i.
 func (a axis) up(i, left int) opts.YAxis {
-	y := opts.YAxis{GridIndex: i, Type: a.kind(), Name: a.name, NameLocation: "middle", NameGap: left - 22, Scale: opts.Bool(!a.zero)}
+	gap := left - 22 // names of places fill the room
+	if a.places == nil {
+		gap = min(gap, 54)
+	}
+	y := opts.YAxis{GridIndex: i, Type: a.kind(), Name: a.name, NameLocation: "middle", NameGap: gap, Scale: opts.Bool(!a.zero)}
 	y.AxisLabel, y.AxisLine = &opts.AxisLabel{Show: opts.Bool(true), Color: css(ink)}, axisLine()
 	if a.places != nil {
 		y.Data = a.places

@@ -71,22 +71,13 @@ func RetainedOf(k Kept) *Chart {
 	f := &figure{title: k.finding()}
 	f.summary = fmt.Sprintf("%d layers of %d KV heads keep %d of %d pairs (%.1f %%), %.0f a head on average.", len(k.Lens), across, kept, heads*k.Full, percent(kept, heads*k.Full), mean)
 
-	step := 1 // layers drawn as one
-	for len(k.Lens)/step*across > mostMarks/2 {
-		step++
-	}
 	grid := series{mark: cells}
 	byHead := make([]series, across)
 	var layers []string
-	for from := 0; from < len(k.Lens); from += step {
-		to := min(len(k.Lens), from+step)
-		name := fmt.Sprint(from)
-		if to-from > 1 {
-			name = fmt.Sprintf("%d-%d", from, to-1)
-		}
+	for _, part := range stretches(len(k.Lens), mostMarks/2/across) {
 		for h := range across {
 			sum, n := 0, 0
-			for _, lens := range k.Lens[from:to] {
+			for _, lens := range k.Lens[part.from:part.to] {
 				if h < len(lens) {
 					sum, n = sum+lens[h], n+1
 				}
@@ -95,12 +86,12 @@ func RetainedOf(k Kept) *Chart {
 				continue
 			}
 			pairs := float64(sum) / float64(n)
-			hint := fmt.Sprintf("layer %s, head %d: %g of %d pairs", name, h, round(pairs), k.Full)
+			hint := fmt.Sprintf("layer %s, head %d: %g of %d pairs", part.name, h, round(pairs), k.Full)
 			x := float64(len(layers))
 			grid.data = append(grid.data, datum{x: x, y: float64(h), z: pairs, hint: hint})
 			byHead[h].data = append(byHead[h].data, datum{x: x, y: pairs, hint: hint})
 		}
-		layers = append(layers, name)
+		layers = append(layers, part.name)
 	}
 	f.panels = []panel{{
 		x: axis{name: "layer", places: layers}, y: axis{name: "KV head", places: names(across)},
