@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"kvpress/llm":                {"kvpress", "kvpress/hub", "kvpress/progress", "kvpress/tensor", "kvpress/tokenizer", "kvpress/weights"},
 	"kvpress/cpu":                {"kvpress", "kvpress/llm", "kvpress/tensor", "kvpress/weights"},
 	"kvpress/eval":               {"kvpress", "kvpress/llm", "kvpress/needle", "kvpress/progress"},
-	"viz":                        {"kvpress", "kvpress/eval", "kvpress/llm", "viz/widget"},
+	"viz":                        {"kvpress", "kvpress/eval", "kvpress/llm", "kvpress/tensor", "viz/widget"},
 	"viz/widget":                 {},
 	"kernel/display":             {},
 	"kernel/internal/wire":       {},
