@@ -50,7 +50,10 @@ func (p Composed) Plan(l *Layer) (Plan, error) {
 
 // then is what is left when plan, made for what p leaves, is carried out after p.
 func (p Plan) then(plan Plan, all int) Plan {
-	out := Plan{Keep: make([][]int, len(p.Keep)), Channels: plan.Channels, Rerotate: plan.Rerotate, MergeSum: plan.MergeSum}
+	out := Plan{Keep: make([][]int, len(p.Keep)), Channels: plan.Channels, Rerotate: plan.Rerotate, MergeSum: plan.MergeSum, Bits: plan.Bits}
+	if plan.Bits == 0 {
+		out.Bits = p.Bits
+	}
 	for h, keep := range p.Keep {
 		out.Keep[h] = pick(keep, plan.Keep[h])
 	}

@@ -28,6 +28,9 @@ type Plan struct {
 	MergeSum bool
 	// Rerotate renumbers the kept keys 0, 1, 2, ... and rotates them to their new places.
 	Rerotate bool
+	// Bits, when not 0, is how many bits a number of the keys and values takes from now on, 8 or 4; the newest 32 pairs
+	// of a head stay as they are.
+	Bits int
 	// Wait, when not nil, settles Keep once every layer has a plan: it is called one time with all plans, in order.
 	Wait func(plans []Plan) error
 
@@ -103,6 +106,9 @@ func (p Plan) check(l *Layer) error {
 				return fmt.Errorf("KV head %d: pair %d cannot be merged into pair %d of %d: merge into a kept pair", h, m.From, m.To, l.Lens[h])
 			}
 		}
+	}
+	if p.Bits != 0 && p.Bits != 4 && p.Bits != 8 {
+		return fmt.Errorf("numbers are stored in 8 bits or 4, not in %d", p.Bits)
 	}
 	return p.checkRotation(l)
 }

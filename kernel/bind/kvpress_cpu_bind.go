@@ -44,6 +44,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Copy":       "func (c *Cache) Copy(plans []kvpress.Plan, rope tensor.Rope) (llm.Cache, error)\n\nCopy makes a cache of what the plans keep; nil plans keep everything.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Fork":       "func (c *Cache) Fork() llm.Cache\n\nFork makes a cache that shares the full pages of this one; the last page of a head, if it has room, is copied.\nThe fork counts only the pages that it allocates itself.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Len":        "func (c *Cache) Len(layer, h int) int\n\nLen is the number of pairs of a head.",
+		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Live":       "func (c *Cache) Live() int64\n\nLive is what the pairs take that are held now.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Mark":       "func (c *Cache) Mark() llm.Mark\n\nMark remembers the lengths.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Pairs":      "func (c *Cache) Pairs(layer, h int) (keys, values tensor.Mat, err error)\n\nPairs copies the keys and values of a head, (Len, Dim) each.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Peak":       "func (c *Cache) Peak() int64\n\nPeak is the largest size the pages ever had.",

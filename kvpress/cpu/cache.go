@@ -2,8 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"slices"
-	"sort"
 	"sync/atomic"
 
 	"github.com/kvnotes/kvnotes/kvpress"
@@ -17,13 +15,6 @@ type Cache struct {
 	shape  llm.CacheShape
 	layers [][]head // [layer][KV head]
 	ledger *ledger
-}
-
-// A head holds the pairs of one KV head.
-type head struct {
-	pages  tensor.Pages
-	at     []int // token position of each pair
-	shared int   // first pages that belong to another cache, which counts them
 }
 
 // A ledger counts the bytes of the pages that a cache allocated.
@@ -53,197 +44,6 @@ func newCache(shape llm.CacheShape) *Cache {
 	return c
 }
 
-// pageBytes is the size of a page of keys and values.
-func pageBytes(dim int) int64 { return int64(2 * dim * tensor.PageRows * 4) }
-
-// grow adds an empty page.
-func (h *head) grow(l *ledger) {
-	size := h.pages.Dim * tensor.PageRows
-	page := make([]float32, 2*size)
-	h.pages.K = append(h.pages.K, page[:size:size])
-	h.pages.V = append(h.pages.V, page[size:])
-	l.add(pageBytes(h.pages.Dim))
-}
-
-// append adds one pair.
-func (h *head) append(l *ledger, key, value []float32, position int) {
-	row := h.pages.Len % tensor.PageRows
-	if row == 0 && h.pages.Len/tensor.PageRows == len(h.pages.K) {
-		h.grow(l)
-	}
-	page := h.pages.Len / tensor.PageRows
-	k := h.pages.K[page][row:]
-	for d, v := range key {
-		k[d*tensor.PageRows] = v
-	}
-	copy(h.pages.V[page][row*h.pages.Dim:], value)
-	h.at = append(h.at, position)
-	h.pages.Len++
-}
-
-// key copies the key of pair i; channels that are not stored are 0.
-func (h *head) key(dst []float32, i int) {
-	page, row := i/tensor.PageRows, i%tensor.PageRows
-	k := h.pages.K[page]
-	if page < h.pages.Short {
-		clear(dst)
-		for at, d := range h.pages.Channels {
-			dst[d] = k[at*tensor.PageRows+row]
-		}
-		return
-	}
-	for d := range dst {
-		dst[d] = k[d*tensor.PageRows+row]
-	}
-}
-
-// value is the value of pair i, in place.
-func (h *head) value(i int) []float32 {
-	row := i % tensor.PageRows
-	return h.pages.V[i/tensor.PageRows][row*h.pages.Dim : (row+1)*h.pages.Dim]
-}
-
-// seen are the pages as they are now: what the head appends or drops later does not show.
-func (h *head) seen() tensor.Pages {
-	p := h.pages
-	p.K, p.V = slices.Clone(p.K), slices.Clone(p.V)
-	if last := len(p.K) - 1; p.Len%tensor.PageRows != 0 {
-		p.K[last], p.V[last] = slices.Clone(p.K[last]), slices.Clone(p.V[last])
-	}
-	return p
-}
-
-// truncate drops all pairs from n on and frees pages without pairs.
-func (h *head) truncate(l *ledger, n int) {
-	pages := (n + tensor.PageRows - 1) / tensor.PageRows
-	h.free(l, pages)
-	h.pages.K, h.pages.V = h.pages.K[:pages], h.pages.V[:pages]
-	h.pages.Len, h.at = n, h.at[:n]
-	h.pages.Short, h.shared = min(h.pages.Short, pages), min(h.shared, pages)
-}
-
-// free lets go of the pages from number from on.
-func (h *head) free(l *ledger, from int) {
-	for i := from; i < len(h.pages.K); i++ {
-		if i >= h.shared {
-			l.add(-4 * int64(len(h.pages.K[i])+len(h.pages.V[i])))
-		}
-		h.pages.K[i], h.pages.V[i] = nil, nil
-	}
-}
-
-// untouched is the number of first pages that a plan leaves as they are.
-func (h *head) untouched(p kvpress.Plan, number int) int {
-	if p.Rerotate || p.Merge != nil || p.Channels != nil {
-		return 0
-	}
-	keep := p.Keep[number]
-	same := sort.Search(len(keep), func(i int) bool { return keep[i] != i })
-	return same / tensor.PageRows
-}
-
-// kept makes a head of what a plan keeps of this one, behind its first pages, which it takes over; number is the number
-// of the KV head.
-func (h *head) kept(l *ledger, p kvpress.Plan, number, pages int, rope tensor.Rope) head {
-	keep := span(h.pages.Len)
-	if p.Keep != nil {
-		keep = p.Keep[number]
-	}
-	out := h.first(pages, len(keep))
-	key := make([]float32, h.pages.Dim)
-	var merged map[int][]float32
-	if p.Merge != nil {
-		merged = h.merged(p.Merge[number], p.MergeSum)
-	}
-	rope.Scale = 1 // the keys carry the model's own factor already
-	for i := out.pages.Len; i < len(keep); i++ {
-		j := keep[i]
-		h.key(key, j)
-		if p.Rerotate {
-			rope.Rotate(key, i-h.at[j])
-		}
-		value, ok := merged[j]
-		if !ok {
-			value = h.value(j)
-		}
-		out.append(l, key, value, h.at[j])
-	}
-	switch {
-	case p.Channels != nil && len(p.Channels[number]) < h.pages.Dim:
-		out.shorten(l, both(h.pages.Channels, p.Channels[number]), out.pages.Len)
-	case h.pages.Short > 0: // of the pairs that stay, the first ones are short already
-		short := sort.SearchInts(keep, h.pages.Short*tensor.PageRows)
-		out.shorten(l, h.pages.Channels, short/tensor.PageRows*tensor.PageRows)
-	}
-	return out
-}
-
-// first is a head that takes over the first pages, with room for n pairs.
-func (h *head) first(pages, n int) head {
-	out := head{at: make([]int, 0, n), shared: min(h.shared, pages)}
-	out.pages = tensor.Pages{Dim: h.pages.Dim, Len: pages * tensor.PageRows, Short: min(h.pages.Short, pages), Channels: h.pages.Channels}
-	out.pages.K = append(out.pages.K, h.pages.K[:pages]...)
-	out.pages.V = append(out.pages.V, h.pages.V[:pages]...)
-	out.at = append(out.at, h.at[:out.pages.Len]...)
-	return out
-}
-
-// merged are the values that merges change, by the pair that takes them.
-func (h *head) merged(merges []kvpress.Merge, sum bool) map[int][]float32 {
-	values, total := map[int][]float32{}, map[int]float32{}
-	for _, m := range merges {
-		if values[m.To] == nil {
-			values[m.To] = append([]float32(nil), h.value(m.To)...)
-		}
-		tensor.AddScaled(values[m.To], m.Weight, h.value(m.From))
-		total[m.To] += m.Weight
-	}
-	for to, v := range values {
-		if !sum {
-			tensor.Scale(v, 1/(1+total[to]))
-		}
-	}
-	return values
-}
-
-// both is what two ascending lists share; nil stands for everything.
-func both(a, b []int) []int {
-	if a == nil {
-		return b
-	}
-	shared := []int{}
-	for _, x := range a {
-		if _, ok := slices.BinarySearch(b, x); ok {
-			shared = append(shared, x)
-		}
-	}
-	return shared
-}
-
-// shorten stores the first keys, up to number n, without the channels that are not listed. A last page of them that is
-// not full keeps its shape, with zeros, for whole keys are appended to it later.
-func (h *head) shorten(l *ledger, channels []int, n int) {
-	done := h.pages.Short
-	h.pages.Channels, h.pages.Short = channels, n/tensor.PageRows
-	for i := done; i*tensor.PageRows < n; i++ {
-		old := h.pages.K[i]
-		short := make([]float32, 0, len(channels)*tensor.PageRows)
-		for _, c := range channels {
-			short = append(short, old[c*tensor.PageRows:(c+1)*tensor.PageRows]...)
-		}
-		if i < h.pages.Short {
-			h.pages.K[i] = short
-			h.pages.V[i] = slices.Clone(h.pages.V[i]) // lets go of the memory that it shared with the whole keys
-			l.add(4 * int64(len(short)-len(old)))
-			continue
-		}
-		clear(old)
-		for at, c := range channels {
-			copy(old[c*tensor.PageRows:], short[at*tensor.PageRows:(at+1)*tensor.PageRows])
-		}
-	}
-}
-
 // Shape is the shape of the cache.
 func (c *Cache) Shape() llm.CacheShape { return c.shape }
 
@@ -258,7 +58,7 @@ func (c *Cache) Apply(layer int, p kvpress.Plan, rope tensor.Rope) error {
 	heads := c.layers[layer]
 	tensor.Parallel(len(heads), func(h int) {
 		old := heads[h]
-		if len(p.Keep[h]) == old.pages.Len && !p.Rerotate && p.Channels == nil {
+		if len(p.Keep[h]) == old.pages.Len && !p.Rerotate && p.Channels == nil && (p.Bits == 0 || p.Bits == old.bits) {
 			return
 		}
 		pages := old.untouched(p, h)
@@ -298,12 +98,15 @@ func (c *Cache) Fork() llm.Cache {
 	for l := range c.layers {
 		for i := range c.layers[l] {
 			from, to := &c.layers[l][i], &out.layers[l][i]
-			*to = from.first(from.pages.Len/tensor.PageRows, from.pages.Len)
-			to.shared = len(to.pages.K)
-			key := make([]float32, c.shape.Dim)
+			full := from.pages.Len / tensor.PageRows
+			*to = from.first(full, from.pages.Len)
+			to.lent, to.bits = make([]bool, full), from.bits
+			for page := range to.lent {
+				to.lent[page] = true
+			}
+			key, read := make([]float32, c.shape.Dim), from.pages.Reader()
 			for j := to.pages.Len; j < from.pages.Len; j++ {
-				from.key(key, j)
-				to.append(out.ledger, key, from.value(j), from.at[j])
+				to.append(out.ledger, key, read.Pair(key, j), from.at[j])
 			}
 		}
 	}
@@ -329,6 +132,17 @@ func (c *Cache) Rewind(m llm.Mark) {
 			c.layers[l][h].truncate(c.ledger, min(m[l][h], c.layers[l][h].pages.Len))
 		}
 	}
+}
+
+// Live is what the pairs take that are held now.
+func (c *Cache) Live() int64 {
+	var bytes int64
+	for l := range c.layers {
+		for h := range c.layers[l] {
+			bytes += c.layers[l][h].live()
+		}
+	}
+	return bytes
 }
 
 // Bytes is the size of the pages held now.

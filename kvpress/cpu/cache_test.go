@@ -36,13 +36,15 @@ func add(c *Cache, h, n int) {
 
 // held counts the bytes of the pages that a cache made itself.
 func held(c *Cache) int64 {
-	bytes := 0
+	var bytes int64
 	for _, head := range c.layers[0] {
-		for i := head.shared; i < len(head.pages.K); i++ {
-			bytes += 4 * (len(head.pages.K[i]) + len(head.pages.V[i]))
+		for i, page := range head.pages.List {
+			if head.own(i) {
+				bytes += page.Bytes()
+			}
 		}
 	}
-	return int64(bytes)
+	return bytes
 }
 
 func rows(m tensor.Mat, keep []int) tensor.Mat {
@@ -116,12 +118,12 @@ func TestApply(t *testing.T) {
 // TestApplyKeepsFirstPages: what lies before the first pair that goes is not copied.
 func TestApplyKeepsFirstPages(t *testing.T) {
 	c := filled(200)
-	first := &c.layers[0][0].pages.K[0][0]
+	first := c.layers[0][0].pages.List[0]
 	keep := append(span(150), 170, 199)
 	if err := c.Apply(0, kvpress.Plan{Keep: [][]int{keep}}, tensor.Rope{}); err != nil {
 		t.Fatal(err)
 	}
-	if &c.layers[0][0].pages.K[0][0] != first || c.Len(0, 0) != len(keep) {
+	if c.layers[0][0].pages.List[0] != first || c.Len(0, 0) != len(keep) {
 		t.Error("the first page was copied")
 	}
 }

@@ -49,8 +49,8 @@ type Compression struct {
 	Evicted [][][]int // token positions that went, [layer][KV head]
 }
 
-// An answering is one answer in the making. Where a press acts in it, the cache is a fork of the session's, and the
-// hidden states of the newest tokens are at hand.
+// An answering is one answer in the making. Where a press acts in it, or numbers are stored in few bits, the cache is a
+// fork of the session's; a press also finds the hidden states of the newest tokens.
 type answering struct {
 	session      *Session // read only
 	cache        Cache
@@ -63,10 +63,12 @@ type answering struct {
 // answer begins an answer.
 func (s *Session) answer() (*answering, error) {
 	a := &answering{session: s, cache: s.cache, next: s.next}
+	if s.during != nil || s.bits != 0 { // what happens to the context in an answer does not come back
+		a.cache = s.cache.Fork()
+	}
 	if s.during == nil {
 		return a, nil
 	}
-	a.cache = s.cache.Fork()
 	a.recent = &recent{backend: s.model.decoder.backend, width: s.model.Config.Width, layers: make([]Buf, s.model.Config.Layers)}
 	var err error
 	a.run, err = s.during.begin(a)

@@ -108,7 +108,7 @@ func (s *Session) AskTokens(ctx context.Context, ids []int, maxTokens int, stop 
 		row = s.work.result
 		millis = append(millis, since(began)*1e3)
 	}
-	a.Seconds, a.KV, a.Compressions = since(start), s.model.pairBytes(run.cache), run.compressions
+	a.Seconds, a.KV, a.Compressions = since(start), run.cache.Live(), run.compressions
 	if len(millis) > 0 {
 		slices.Sort(millis)
 		a.TokenMillis = millis[len(millis)/2]

@@ -99,8 +99,9 @@ type Cache interface {
 	Fork() Cache
 
 	Mark() Mark    // before a question
-	Rewind(m Mark) // after its answer: the context is as it was
+	Rewind(m Mark) // after its answer: the context is as it was. Where numbers are stored in few bits, Fork instead
 	Bytes() int64  // allocated now
+	Live() int64   // of it, what pairs take
 	Peak() int64   // most ever allocated
 	Close()
 

@@ -51,11 +51,11 @@ type replayed struct {
 	config Config
 }
 
-// runAgain feeds tokens behind the context, shows each layer while it runs, and leaves the cache as it was.
+// runAgain feeds tokens behind the context, shows each layer while it runs, and leaves the session as it was.
 func (s *Session) runAgain(ctx context.Context, ids []int, show func(r replayed) error) error {
 	d, n := s.model.decoder, len(ids)
-	mark := s.cache.Mark()
-	defer s.cache.Rewind(mark)
+	cache := s.cache.Fork()
+	defer cache.Close()
 	w, err := d.workspace(n)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s *Session) runAgain(ctx context.Context, ids []int, show func(r replayed)
 			Hidden: states, Tokens: n, RopeFor: d.rope,
 		}
 		p.Positions = positions
-		source, err := d.backend.Layer(s.cache, p)
+		source, err := d.backend.Layer(cache, p)
 		if err != nil {
 			return err
 		}
@@ -85,5 +85,5 @@ func (s *Session) runAgain(ctx context.Context, ids []int, show func(r replayed)
 		}
 		return show(r)
 	}
-	return d.forward(ctx, w, batch{ids: ids, positions: positions, cache: s.cache, record: record, after: after}, false)
+	return d.forward(ctx, w, batch{ids: ids, positions: positions, cache: cache, record: record, after: after}, false)
 }

@@ -24,6 +24,7 @@ type header struct {
 	Fingerprint    string  `json:"fingerprint"`
 	Press          string  `json:"press"`
 	During         string  `json:"during,omitempty"` // spelling of the press that acts in answers
+	Bits           int     `json:"bits,omitempty"`   // in which keys and values are stored
 	Suffix         string  `json:"suffix"`
 	Next           int     `json:"next"`
 	Recorded       bool    `json:"recorded"`
@@ -44,7 +45,7 @@ func (s *Session) Save(path string) error {
 	if err == nil {
 		var text []byte
 		text, err = json.Marshal(header{
-			Model: s.model.Name, Fingerprint: s.model.fingerprint, Press: s.press, During: during, Suffix: s.suffix, Next: s.next, Recorded: s.record != nil,
+			Model: s.model.Name, Fingerprint: s.model.fingerprint, Press: s.press, During: during, Bits: s.bits, Suffix: s.suffix, Next: s.next, Recorded: s.record != nil,
 			Planned: s.plans != nil, PrefillSeconds: s.prefillSeconds, PressSeconds: s.pressSeconds,
 		})
 		if err == nil {
@@ -208,6 +209,7 @@ func (m *LLM) loadSession(path string) (*Session, error) {
 			return nil, fmt.Errorf("layer %d: %w", layer, err)
 		}
 	}
+	s.bits = h.Bits
 	if h.During == "" {
 		return s, nil
 	}
@@ -219,6 +221,40 @@ func (m *LLM) loadSession(path string) (*Session, error) {
 		return nil, fmt.Errorf("press %q does not act in answers", h.During)
 	}
 	return s, nil
+}
+
+// pack stores the pairs of a layer as tightly as they were: in few bits, and without channels of keys that are 0
+// everywhere in a head, which are those that a press had dropped.
+func (s *Session) pack(layer, bits int, keys tensor.Mat, lens []int) error {
+	plan := kvpress.Plan{Bits: bits}
+	from, short := 0, false
+	for _, n := range lens {
+		channels := usedChannels(keys.Slice(from, from+n))
+		plan.Keep, plan.Channels = append(plan.Keep, upTo(0, n)), append(plan.Channels, channels)
+		short = short || len(channels) < keys.Cols
+		from += n
+	}
+	if !short {
+		plan.Channels = nil
+		if bits == 0 {
+			return nil
+		}
+	}
+	return s.cache.Apply(layer, plan, s.model.decoder.rope(len(s.ids)))
+}
+
+// usedChannels lists the columns with a number other than 0.
+func usedChannels(x tensor.Mat) []int {
+	used := []int{}
+	for c := range x.Cols {
+		for i := range x.Rows {
+			if x.At(i, c) != 0 {
+				used = append(used, c)
+				break
+			}
+		}
+	}
+	return used
 }
 
 // readLayer fills one layer of the cache from a session file.
@@ -243,6 +279,9 @@ func (s *Session) readLayer(r *sessionReader, layer int, h header) error {
 			return err
 		}
 		from = to
+	}
+	if err := s.pack(layer, h.Bits, keys, lens); err != nil {
+		return err
 	}
 	if h.Planned {
 		plan := kvpress.Plan{}

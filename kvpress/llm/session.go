@@ -19,6 +19,7 @@ type Session struct {
 	next   int    // position of the first token of a question
 	press  string
 	during duringAnswer // the press that acts in answers; nil for none
+	bits   int          // in which keys and values are stored; 0 for all of them
 
 	mu     sync.Mutex // guards the cache
 	cache  Cache
@@ -122,7 +123,7 @@ func (s *Session) Bytes() Bytes {
 	c := s.model.Config
 	b := Bytes{Weights: s.model.Bytes(), KV: s.cache.Bytes(), Peak: s.cache.Peak()}
 	b.Full = int64(len(s.ids)) * int64(c.Layers*c.KVHeads*c.pairBytes())
-	b.Live = s.model.pairBytes(s.cache)
+	b.Live = s.cache.Live()
 	for _, r := range s.record {
 		b.Record += int64(r.Rows * r.Cols * 4)
 	}
@@ -130,17 +131,6 @@ func (s *Session) Bytes() Bytes {
 		b.Record += m.Bytes()
 	}
 	return b
-}
-
-// pairBytes is what the pairs of a cache take.
-func (m *LLM) pairBytes(cache Cache) int64 {
-	pairs := 0
-	for _, heads := range cache.Mark() {
-		for _, n := range heads {
-			pairs += n
-		}
-	}
-	return int64(pairs * m.Config.pairBytes())
 }
 
 // Layer shows one layer as a press sees it, from 0.
@@ -275,7 +265,7 @@ func (s *Session) PressContext(ctx context.Context, p kvpress.Press) (*Session, 
 // copy is the session over another cache.
 func (s *Session) copy(cache Cache) *Session {
 	return &Session{
-		model: s.model, ids: s.ids, suffix: s.suffix, next: s.next, press: s.press, during: s.during, cache: cache, record: s.record,
+		model: s.model, ids: s.ids, suffix: s.suffix, next: s.next, press: s.press, during: s.during, bits: s.bits, cache: cache, record: s.record,
 		memos: s.memos, plans: s.plans, prefillSeconds: s.prefillSeconds, recordSeconds: s.recordSeconds, pressSeconds: s.pressSeconds,
 	}
 }
@@ -319,6 +309,9 @@ func (s *Session) pressed(p kvpress.Press, plans []kvpress.Plan, during duringAn
 		return nil
 	}
 	s.plans = plans
+	if plans[0].Bits != 0 {
+		s.bits = plans[0].Bits
+	}
 	if plans[0].Rerotate { // the kept keys moved together: questions follow right behind them
 		s.next = s.cache.Len(0, 0)
 	}

@@ -12,7 +12,10 @@ const attendPages = 8
 type attention struct {
 	room
 	scores []float32
+	picked []int     // channels that short has
 	short  Mat       // the queries, in the channels of short keys
+	keys   []float32 // of a packed page; likewise values
+	values []float32
 	top    []float32 // largest score of each row so far
 	sum    []float32 // of the row's weights so far
 }
@@ -32,9 +35,7 @@ func Attend(dst, q Mat, group int, p Pages, scale float32, window int) {
 		s.top[i], s.sum[i] = float32(math.Inf(-1)), 0
 	}
 	clear(dst.Data[:rows*dst.Cols])
-	if p.Short > 0 {
-		s.pick(q, p.Channels)
-	}
+	s.begin(p)
 	before := p.Len - tokens // pairs that every row may see
 	first := 0
 	if window > 0 {
@@ -72,8 +73,23 @@ func Attend(dst, q Mat, group int, p Pages, scale float32, window int) {
 	}
 }
 
+// begin makes room for packed pages, and forgets the queries that came before.
+func (s *attention) begin(p Pages) {
+	s.picked = nil
+	for _, page := range p.List {
+		if page.packed != nil {
+			s.keys, s.values = grown(s.keys, p.Dim*PageRows), grown(s.values, p.Dim*PageRows)
+			return
+		}
+	}
+}
+
 // pick copies some channels of the queries.
-func (s *attention) pick(q Mat, channels []int) {
+func (s *attention) pick(q Mat, channels []int) Mat {
+	if s.picked != nil && len(s.picked) == len(channels) && (len(channels) == 0 || &s.picked[0] == &channels[0]) {
+		return s.short
+	}
+	s.picked = channels
 	s.short = Mat{Rows: q.Rows, Cols: len(channels), Data: grown(s.short.Data, q.Rows*len(channels))}
 	for r := range q.Rows {
 		from, to := q.Row(r), s.short.Row(r)
@@ -81,12 +97,15 @@ func (s *attention) pick(q Mat, channels []int) {
 			to[i] = from[c]
 		}
 	}
+	return s.short
 }
 
 // score writes the products of the queries with the keys of one page.
-func (s *attention) score(dst []float32, q Mat, skip int, p Pages, page, at, block int) {
-	if page < p.Short {
-		q = s.short
+func (s *attention) score(dst []float32, q Mat, skip int, p Pages, number, at, block int) {
+	page := p.List[number]
+	keys := page.K
+	if page.Channels != nil {
+		q = s.pick(q, page.Channels)
 	}
 	if q.Cols == 0 { // keys without a channel score 0
 		for r := skip; r < q.Rows; r++ {
@@ -94,9 +113,13 @@ func (s *attention) score(dst []float32, q Mat, skip int, p Pages, page, at, blo
 		}
 		return
 	}
+	if page.packed != nil {
+		keys = s.keys[:q.Cols*PageRows]
+		page.packed.keys.unpack(keys)
+	}
 	for r := skip; r < q.Rows; r += kernelRows {
 		for c := 0; c < PageRows; c += panelCols {
-			product(&s.room, min(kernelRows, q.Rows-r), panelCols, q.Cols, q.Data[r*q.Cols:], q.Cols, p.K[page][c:], PageRows, dst[r*block+at+c:], block, false)
+			product(&s.room, min(kernelRows, q.Rows-r), panelCols, q.Cols, q.Data[r*q.Cols:], q.Cols, keys[c:], PageRows, dst[r*block+at+c:], block, false)
 		}
 	}
 }
@@ -120,9 +143,15 @@ func (s *attention) weigh(row, gathered []float32, r int, scale float32) {
 }
 
 // take adds the values of one page, times their weights.
-func (s *attention) take(dst Mat, skip int, p Pages, page, at, n, block int) {
+func (s *attention) take(dst Mat, skip int, p Pages, number, at, n, block int) {
+	page := p.List[number]
+	all := page.V
+	if page.packed != nil {
+		all = s.values
+		page.packed.values.unpack(all)
+	}
 	for c := 0; c < p.Dim; c += panelCols {
-		values, stride, cols := p.V[page][c:], p.Dim, min(panelCols, p.Dim-c)
+		values, stride, cols := all[c:], p.Dim, min(panelCols, p.Dim-c)
 		if cols < panelCols { // the kernel reads 16 numbers of each row: the last ones are not there
 			s.panel = grown(s.panel, PageRows*panelCols)
 			clear(s.panel)

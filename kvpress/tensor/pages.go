@@ -5,42 +5,83 @@ import "math"
 // PageRows is how many pairs a page of keys and values holds.
 const PageRows = 32
 
-// Pages are the keys and values of one KV head. The keys of a page are stored transposed, K[p] is (Dim, PageRows), so
-// that scores and values alike are products with rows that lie together; V[p] is (PageRows, Dim). Pages before
-// number Short hold the listed channels of the keys only, K[p] is (len(Channels), PageRows); the others count as 0.
+// A Page holds up to PageRows keys and values of one KV head. Keys are stored transposed, K is (channels, PageRows), so
+// that scores and values alike are products with rows that lie together; V is (PageRows, Dim).
+type Page struct {
+	K, V     []float32
+	Channels []int // the channels that K has, ascending; nil for all. The others count as 0.
+
+	packed *packed // instead of K and V
+}
+
+// NewPage makes an empty page.
+func NewPage(dim int) *Page {
+	data := make([]float32, 2*dim*PageRows)
+	return &Page{K: data[: dim*PageRows : dim*PageRows], V: data[dim*PageRows:]}
+}
+
+// Bytes is the memory that a page takes.
+func (p *Page) Bytes() int64 {
+	if p.packed != nil {
+		return p.packed.bytes()
+	}
+	return int64(4 * (len(p.K) + len(p.V)))
+}
+
+// Pages are the keys and values of one KV head. All pages but the last one are full.
 type Pages struct {
 	Len, Dim int
-	K, V     [][]float32
-	Short    int
-	Channels []int
+	List     []*Page
 }
 
-// page tells of a page how many pairs it holds, and which channels of keys its rows are; nil stands for all.
-func (p Pages) page(i int) (pairs int, channels []int) {
-	if i < p.Short {
-		channels = p.Channels
+// A PageReader reads pairs of pages in ascending order, unpacking a page once.
+type PageReader struct {
+	pages  Pages
+	at     int // page that k and v are of
+	k, v   []float32
+	unpack []float32
+}
+
+// Reader starts to read.
+func (p Pages) Reader() *PageReader { return &PageReader{pages: p, at: -1} }
+
+// Pair copies the key of pair i, and returns its value in place, for reading until the next call.
+func (r *PageReader) Pair(key []float32, i int) (value []float32) {
+	page, row := r.pages.List[i/PageRows], i%PageRows
+	if i/PageRows != r.at {
+		r.at = i / PageRows
+		r.unpack = grown(r.unpack, 2*r.pages.Dim*PageRows)
+		r.k, r.v = page.read(r.unpack, r.pages.Dim)
 	}
-	return min(PageRows, p.Len-i*PageRows), channels
+	if page.Channels == nil {
+		for d := range key {
+			key[d] = r.k[d*PageRows+row]
+		}
+	} else {
+		clear(key)
+		for at, d := range page.Channels {
+			key[d] = r.k[at*PageRows+row]
+		}
+	}
+	return r.v[row*r.pages.Dim : (row+1)*r.pages.Dim]
 }
 
-// count is the number of pages that hold pairs.
-func (p Pages) count() int { return (p.Len + PageRows - 1) / PageRows }
+// read returns the keys and values of a page, which lie in room if they were packed.
+func (p *Page) read(room []float32, dim int) (k, v []float32) {
+	if p.packed == nil {
+		return p.K, p.V
+	}
+	k, v = room[:len(p.packed.keys.low)*PageRows], room[dim*PageRows:2*dim*PageRows]
+	p.packed.keys.unpack(k)
+	p.packed.values.unpack(v)
+	return k, v
+}
 
 // Keys copies the keys, (Len, Dim); channels that are not stored are 0.
 func (p Pages) Keys() Mat {
-	keys := New(p.Len, p.Dim)
-	for i := range p.count() {
-		n, channels := p.page(i)
-		rows := keys.Slice(i*PageRows, i*PageRows+n)
-		for at := range len(p.K[i]) / PageRows {
-			channel := at
-			if channels != nil {
-				channel = channels[at]
-			}
-			for j, v := range p.K[i][at*PageRows : at*PageRows+n] {
-				rows.Data[j*p.Dim+channel] = v
-			}
-		}
+	keys, r := New(p.Len, p.Dim), p.Reader()
+	for i := range p.Len {
+		r.Pair(keys.Row(i), i)
 	}
 	return keys
 }
@@ -48,34 +89,44 @@ func (p Pages) Keys() Mat {
 // Values copies the values, (Len, Dim).
 func (p Pages) Values() Mat {
 	values := New(p.Len, p.Dim)
-	for i := range p.count() {
-		copy(values.Data[i*PageRows*p.Dim:], p.V[i])
-	}
+	p.each(func(first int, _, v []float32, _ *Page) { copy(values.Data[first*p.Dim:], v) })
 	return values
+}
+
+// each shows the keys and values of every page, and the number of its first pair.
+func (p Pages) each(show func(first int, k, v []float32, page *Page)) {
+	room := []float32{}
+	for i, page := range p.List {
+		if page.packed != nil {
+			room = grown(room, 2*p.Dim*PageRows)
+		}
+		k, v := page.read(room, p.Dim)
+		show(i*PageRows, k, v, page)
+	}
 }
 
 // KeyNorms writes the Euclidean length of every key.
 func (p Pages) KeyNorms(dst []float32) {
-	for i := range p.count() {
+	p.each(func(first int, k, _ []float32, _ *Page) {
 		var sum [PageRows]float32
-		for page := p.K[i]; len(page) > 0; page = page[PageRows:] {
-			for j, v := range page[:PageRows] {
+		for ; len(k) > 0; k = k[PageRows:] {
+			for j, v := range k[:PageRows] {
 				sum[j] += v * v
 			}
 		}
-		n, _ := p.page(i)
-		for j, v := range sum[:n] {
-			dst[i*PageRows+j] = float32(math.Sqrt(float64(v)))
+		for j, v := range sum[:min(PageRows, p.Len-first)] {
+			dst[first+j] = float32(math.Sqrt(float64(v)))
 		}
-	}
+	})
 }
 
 // ValueNorms writes the Euclidean length of every value.
 func (p Pages) ValueNorms(dst []float32) {
-	for i := range p.Len {
-		at := i % PageRows * p.Dim
-		dst[i] = Norm(p.V[i/PageRows][at : at+p.Dim])
-	}
+	p.each(func(first int, _, v []float32, _ *Page) {
+		for j := range min(PageRows, p.Len-first) {
+			dst[first+j] = Norm(v[j*p.Dim : (j+1)*p.Dim])
+		}
+	})
 }
 
 // Dots multiplies rows of queries (rows, Dim) with the first n keys. Its result has a row of at least n numbers for
@@ -83,11 +134,9 @@ func (p Pages) ValueNorms(dst []float32) {
 func (p Pages) Dots(room []float32, q Mat, n int) Mat {
 	s := attentions.Get().(*attention)
 	defer attentions.Put(s)
+	s.begin(p)
 	cols := (n + PageRows - 1) / PageRows * PageRows
 	out := Mat{Rows: q.Rows, Cols: cols, Data: grown(room, q.Rows*cols)}
-	if p.Short > 0 {
-		s.pick(q, p.Channels)
-	}
 	for at := 0; at < cols; at += PageRows {
 		s.score(out.Data, q, 0, p, at/PageRows, at, cols)
 	}

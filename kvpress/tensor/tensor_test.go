@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -128,13 +129,13 @@ func pagesOf(keys, values Mat) Pages {
 	p := Pages{Len: keys.Rows, Dim: keys.Cols}
 	for i := range keys.Rows {
 		if i%PageRows == 0 {
-			p.K, p.V = append(p.K, make([]float32, keys.Cols*PageRows)), append(p.V, make([]float32, keys.Cols*PageRows))
+			p.List = append(p.List, NewPage(keys.Cols))
 		}
-		last := len(p.K) - 1
+		last := p.List[len(p.List)-1]
 		for d, v := range keys.Row(i) {
-			p.K[last][d*PageRows+i%PageRows] = v
+			last.K[d*PageRows+i%PageRows] = v
 		}
-		copy(p.V[last][i%PageRows*keys.Cols:], values.Row(i))
+		copy(last.V[i%PageRows*keys.Cols:], values.Row(i))
 	}
 	return p
 }
@@ -182,13 +183,12 @@ func TestAttend(t *testing.T) {
 
 // shorten drops channels from the keys of the first pages.
 func shorten(p Pages, pages int, channels []int) Pages {
-	p.Short, p.Channels = pages, channels
-	for i := range pages {
+	for _, page := range p.List[:pages] {
 		var short []float32
 		for _, c := range channels {
-			short = append(short, p.K[i][c*PageRows:(c+1)*PageRows]...)
+			short = append(short, page.K[c*PageRows:(c+1)*PageRows]...)
 		}
-		p.K[i] = short
+		page.K, page.Channels = short, channels
 	}
 	return p
 }
@@ -209,7 +209,7 @@ func TestAttendToShortKeys(t *testing.T) {
 	Attend(want, q, 3, pagesOf(cut, values), 0.25, 0)
 	Attend(got, q, 3, shorten(pagesOf(keys, values), 3, channels), 0.25, 0)
 	near(t, "short keys", got.Data, want.Data, 1e-5)
-	Attend(got, q, 3, shorten(pagesOf(keys, values), 3, nil), 0.25, 0)
+	Attend(got, q, 3, shorten(pagesOf(keys, values), 3, []int{}), 0.25, 0)
 	for i := range got.Data {
 		if got.Data[i] != got.Data[i] {
 			t.Fatal("keys without channels give no numbers")
@@ -343,5 +343,55 @@ func BenchmarkAttend(b *testing.B) {
 			}
 			b.ReportMetric(4*float64(q.Rows*2048*64)/b.Elapsed().Seconds()*float64(b.N)/1e9, "GFLOP/s")
 		})
+	}
+}
+
+// TestPackedPages: what is packed differs by at most half a step of its channel or pair, attention to it is that to the
+// unpacked numbers, and packing those again loses nothing more.
+func TestPackedPages(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 1))
+	for _, bits := range []int{8, 4} {
+		for _, short := range []int{0, 3} {
+			keys, values, q := random(r, 200, 16), random(r, 200, 16), random(r, 6, 16)
+			for i := range keys.Rows {
+				keys.Row(i)[3] += 20 // channels that outdo others are what keys are known for
+			}
+			p := shorten(pagesOf(keys, values), short, []int{1, 3, 4})
+			whole := Pages{Len: p.Len, Dim: p.Dim, List: slices.Clone(p.List)}
+			for i := range 5 {
+				p.List[i] = p.List[i].Pack(16, bits)
+				again := p.List[i].Unpack(16).Pack(16, bits)
+				if !reflect.DeepEqual(again, p.List[i]) {
+					t.Fatalf("%d bits: page %d changes when it is packed again", bits, i)
+				}
+				if most := whole.List[i].Bytes() * int64(bits+3) / 32; p.List[i].Bytes() > most {
+					t.Errorf("%d bits: a page takes %d bytes, at most %d are wanted", bits, p.List[i].Bytes(), most)
+				}
+			}
+			most := 0.6 * 6.5 / float64(int(1)<<bits-1) // a row of 16 or 32 normal numbers spans less than 6.5
+			near(t, "values", p.Values().Data, whole.Values().Data, most)
+			got, want := p.Keys(), whole.Keys()
+			for i := range got.Rows {
+				got.Row(i)[3] -= 20
+				want.Row(i)[3] -= 20
+			}
+			near(t, "keys", got.Data, want.Data, most)
+			plain := Pages{Len: p.Len, Dim: p.Dim}
+			for _, page := range p.List {
+				plain.List = append(plain.List, page.Unpack(16))
+			}
+			a, b := New(6, 16), New(6, 16)
+			Attend(a, q, 3, p, 0.25, 0)
+			Attend(b, q, 3, plain, 0.25, 0)
+			if !reflect.DeepEqual(a, b) {
+				t.Errorf("%d bits: attention to packed pages is not that to their numbers", bits)
+			}
+			n1, n2 := make([]float32, 200), make([]float32, 200)
+			p.KeyNorms(n1)
+			for i := range n2 {
+				n2[i] = Norm(p.Keys().Row(i))
+			}
+			near(t, "norms", n1, n2, 1e-4)
+		}
 	}
 }
