@@ -41,6 +41,7 @@ func (m Method) Spelling() string {
 var catalogue struct {
 	sync.RWMutex
 	methods map[string]Method
+	changes int
 }
 
 // Register adds a method to the catalogue; a second one of the same name replaces the first. It works from a
@@ -52,6 +53,15 @@ func Register(m Method) {
 		catalogue.methods = map[string]Method{}
 	}
 	catalogue.methods[m.Name] = m
+	catalogue.changes++
+}
+
+// Changes counts the calls of Register: who keeps what depends on the catalogue, such as a menu, sees that it is out of
+// date.
+func Changes() int {
+	catalogue.RLock()
+	defer catalogue.RUnlock()
+	return catalogue.changes
 }
 
 // Methods lists the catalogue, by name.

@@ -44,6 +44,20 @@ func TokenStripOf(t Tokens, layer, head int) *Chart {
 	if err != nil {
 		return failed("token strip", err)
 	}
+	f := c.along()
+	f.title, f.summary = c.finding()
+	chart := f.chart()
+	chart.option = nil
+	runs := c.runs()
+	chart.page = c.page(f.title, runs, "max-height:420px;overflow-y:auto;")
+	if svg, ok := c.drawing(f.title, runs); ok {
+		chart.svg = svg
+	}
+	return chart
+}
+
+// finding says how many tokens are kept, and by how many heads.
+func (c counted) finding() (title, summary string) {
 	all, none, sum := 0, 0, 0
 	for _, n := range c.kept {
 		sum += n
@@ -54,20 +68,11 @@ func TokenStripOf(t Tokens, layer, head int) *Chart {
 			none++
 		}
 	}
-	f := c.along()
-	f.title = fmt.Sprintf("%s%s: %d of %d tokens are kept by all %d heads, %d by none", t.Press, c.part, all, len(c.kept), c.heads, none)
+	title = fmt.Sprintf("%s%s: %d of %d tokens are kept by all %d heads, %d by none", c.Press, c.part, all, len(c.kept), c.heads, none)
 	if c.heads == 1 {
-		f.title = fmt.Sprintf("%s%s: %d of %d tokens are kept", t.Press, c.part, all, len(c.kept))
+		title = fmt.Sprintf("%s%s: %d of %d tokens are kept", c.Press, c.part, all, len(c.kept))
 	}
-	f.summary = fmt.Sprintf("A token is kept by %.1f of %d heads on average.", float64(sum)/float64(len(c.kept)), c.heads)
-	chart := f.chart()
-	chart.option = nil
-	runs := c.runs()
-	chart.page = c.page(f.title, runs)
-	if svg, ok := c.drawing(f.title, runs); ok {
-		chart.svg = svg
-	}
-	return chart
+	return title, fmt.Sprintf("A token is kept by %.1f of %d heads on average.", float64(sum)/float64(len(c.kept)), c.heads)
 }
 
 // counted is how many of the chosen heads keep each token.
@@ -243,10 +248,11 @@ func ranges(all []int) string {
 // text is what a run says, with the line breaks that strange characters would make taken out.
 func (c counted) text(r run) string { return strings.Join(c.Texts[r.from:r.to], "") }
 
-// page is the strip as hypertext. Colours are laid over the page's own, so that it suits light and dark ones.
-func (c counted) page(title string, runs []run) string {
+// page is the strip as hypertext, the text in a box of the given style. Colours are laid over the page's own, so that it
+// suits light and dark ones.
+func (c counted) page(title string, runs []run, style string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `<div style="max-width:%dpx"><div style="font-weight:bold">%s</div><div style="line-height:1.6;max-height:420px;overflow-y:auto;white-space:pre-wrap;padding:6px 0">`, width, html.EscapeString(title))
+	fmt.Fprintf(&b, `<div style="max-width:%dpx"><div style="font-weight:bold">%s</div><div style="line-height:1.6;white-space:pre-wrap;padding:6px 0;%s">`, width, html.EscapeString(title), style)
 	for _, r := range runs {
 		fmt.Fprintf(&b, `<span style="%s" title="%s">%s</span>`, tint(r.level), html.EscapeString(c.hint(r)), html.EscapeString(c.text(r)))
 	}

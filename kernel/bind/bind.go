@@ -16,7 +16,11 @@ import (
 	"sync"
 
 	"github.com/gopherdata/gophernotes/imports"
+
+	"github.com/kvnotes/kvnotes/viz"
 )
+
+func init() { viz.Document(Documentation) } // the tuner's controls tell what they are for
 
 //go:generate go run ./gen -out .
 
@@ -60,8 +64,8 @@ func document(texts map[string]string) {
 	documentation.texts = merged(documentation.texts, texts)
 }
 
-// Documentation is the signature and doc comment of a name that cells can reach, by "path.Name" or
-// "path.Type.Method", or what a package says of itself, by its path; "" if there is none.
+// Documentation is the signature and doc comment of a name that cells can reach, by "path.Name", "path.Type.Method" or
+// "path.Type.Field", or what a package says of itself, by its path; "" if there is none.
 func Documentation(name string) string {
 	documentation.Lock()
 	defer documentation.Unlock()

@@ -20,11 +20,21 @@ func init() {
 		},
 	})
 	document(map[string]string{
-		"github.com/kvnotes/kvnotes/kvpress/eval":                "package eval\n\nPackage eval measures what compression costs in answers.",
-		"github.com/kvnotes/kvnotes/kvpress/eval.Needle":         "func Needle(ctx context.Context, m *llm.LLM, n Needles, presses []kvpress.Press) ([]Score, error)\n\nNeedle asks a model about facts hidden in generated texts, for every press, and for no press first. Each text is\nprefilled once and pressed many times. An answer counts when it equals the fact's answer, blanks around it aside.",
-		"github.com/kvnotes/kvnotes/kvpress/eval.Needles":        "type Needles struct {\n\tTexts\t\tint\t// generated texts; 0 means 10\n\tSentences\tint\t// sentences of a text; 0 means 110, about 1,000 tokens of the needle model\n\tFacts\t\tint\t// facts hidden in a text; 0 means a quarter of the sentences\n\tQuestions\tint\t// questions about each text, from all over it; 0 means 6\n\tSeed\t\tint64\t// of the first text; text i has Seed+i\n}\n\nNeedles says which texts with hidden facts are asked about. The zero value is a sensible small run.",
-		"github.com/kvnotes/kvnotes/kvpress/eval.Score":          "type Score struct {\n\tPress\t\tstring\t// as spelled\n\tRight, Of\tint\t// questions answered exactly\n\tKVBytes\t\tint64\t// of the compressed caches, mean over the texts\n\tPressMillis\tfloat64\t// mean over the texts\n}\n\nA Score is how one press did.",
-		"github.com/kvnotes/kvnotes/kvpress/eval.Score.Accuracy": "func (s Score) Accuracy() float64\n\nAccuracy is the share of questions answered exactly, from 0 to 1.",
-		"github.com/kvnotes/kvnotes/kvpress/eval.Score.String":   "func (s Score) String() string\n\nString says how the press did.",
+		"github.com/kvnotes/kvnotes/kvpress/eval":                   "package eval\n\nPackage eval measures what compression costs in answers.",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Needle":            "func Needle(ctx context.Context, m *llm.LLM, n Needles, presses []kvpress.Press) ([]Score, error)\n\nNeedle asks a model about facts hidden in generated texts, for every press, and for no press first. Each text is\nprefilled once and pressed many times. An answer counts when it equals the fact's answer, blanks around it aside.",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Needles":           "type Needles struct {\n\tTexts\t\tint\t// generated texts; 0 means 10\n\tSentences\tint\t// sentences of a text; 0 means 110, about 1,000 tokens of the needle model\n\tFacts\t\tint\t// facts hidden in a text; 0 means a quarter of the sentences\n\tQuestions\tint\t// questions about each text, from all over it; 0 means 6\n\tSeed\t\tint64\t// of the first text; text i has Seed+i\n}\n\nNeedles says which texts with hidden facts are asked about. The zero value is a sensible small run.",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Needles.Facts":     "Facts int\n\nfacts hidden in a text; 0 means a quarter of the sentences",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Needles.Questions": "Questions int\n\nquestions about each text, from all over it; 0 means 6",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Needles.Seed":      "Seed int64\n\nof the first text; text i has Seed+i",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Needles.Sentences": "Sentences int\n\nsentences of a text; 0 means 110, about 1,000 tokens of the needle model",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Needles.Texts":     "Texts int\n\ngenerated texts; 0 means 10",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Score":             "type Score struct {\n\tPress\t\tstring\t// as spelled\n\tRight, Of\tint\t// questions answered exactly\n\tKVBytes\t\tint64\t// of the compressed caches, mean over the texts\n\tPressMillis\tfloat64\t// mean over the texts\n}\n\nA Score is how one press did.",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Score.Accuracy":    "func (s Score) Accuracy() float64\n\nAccuracy is the share of questions answered exactly, from 0 to 1.",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Score.KVBytes":     "KVBytes int64\n\nof the compressed caches, mean over the texts",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Score.Of":          "Of int\n\nquestions answered exactly",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Score.Press":       "Press string\n\nas spelled",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Score.PressMillis": "PressMillis float64\n\nmean over the texts",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Score.Right":       "Right int\n\nquestions answered exactly",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Score.String":      "func (s Score) String() string\n\nString says how the press did.",
 	})
 }

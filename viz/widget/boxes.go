@@ -20,6 +20,25 @@ func NewTab(titles []string, children ...Widget) *Box {
 	return newBox("Tab", children, map[string]interface{}{"titles": append([]string{}, titles...), "selected_index": 0})
 }
 
+// SetChildren puts other widgets into the box.
+func (w *Box) SetChildren(children ...Widget) error {
+	w.mu.Lock()
+	w.children = append([]Widget{}, children...)
+	open := w.comm != nil
+	w.mu.Unlock()
+	if !open {
+		return nil
+	}
+	all := make([]string, len(children))
+	for i, c := range children {
+		var err error
+		if all[i], err = reference(c); err != nil {
+			return err
+		}
+	}
+	return w.Set("children", all)
+}
+
 // Index is the page of a tab that is open, -1 if there is none.
 func (w *Box) Index() int { return number(w.Get("selected_index")) }
 

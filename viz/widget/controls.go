@@ -64,6 +64,16 @@ func NewDropdown(label string, options []string) *Choice {
 	return newChoice("Dropdown", "Description", label, options)
 }
 
+// SetOptions gives other texts to choose from. What was chosen stays so if it is among them; else the first one is.
+func (w *Choice) SetOptions(options []string) error {
+	index := max(0, slices.Index(options, w.Value()))
+	w.options = slices.Clone(options)
+	if err := w.Set("_options_labels", w.options); err != nil {
+		return err
+	}
+	return w.Set("index", index)
+}
+
 // Index is the place of the chosen text, -1 if there is none.
 func (w *Choice) Index() int {
 	if i := number(w.Get("index")); i >= 0 && i < len(w.options) {

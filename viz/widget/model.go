@@ -168,6 +168,14 @@ func (m *Model) Width(css string) error { return m.setPart("layout", "width", cs
 // Height sets the height, in any unit of CSS.
 func (m *Model) Height(css string) error { return m.setPart("layout", "height", css) }
 
+// Scroll sets the greatest height, in any unit of CSS; what does not fit is scrolled to.
+func (m *Model) Scroll(css string) error {
+	if err := m.setPart("layout", "max_height", css); err != nil {
+		return err
+	}
+	return m.setPart("layout", "overflow", "auto")
+}
+
 func (m *Model) setPart(part, name string, value interface{}) error {
 	p, ok := m.parts[part].(*Model)
 	if !ok {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// documentation collects signatures and doc comments of a package by "path.Name" or "path.Type.Method", and what the
-// package says of itself by its path.
+// documentation collects signatures and doc comments of a package by "path.Name" or "path.Type.Method", of fields of our
+// own types by "path.Type.Field", and what the package says of itself by its path.
 func documentation(p *packages.Package) map[string]string {
 	docs := map[string]string{}
 	reachable := func(name string) bool { return token.IsExported(name) || p.PkgPath == "builtin" }
@@ -47,6 +47,9 @@ func documentation(p *packages.Package) map[string]string {
 						if reachable(s.Name.Name) {
 							add(s.Name.Name, &ast.GenDecl{Tok: token.TYPE, Specs: []ast.Spec{s}}, s.Doc, d.Doc)
 							interfaceMethods(s, add)
+							if strings.HasPrefix(p.PkgPath, module) {
+								structFields(s, add)
+							}
 						}
 					case *ast.ValueSpec:
 						for _, name := range s.Names {
@@ -80,6 +83,20 @@ func interfaceMethods(s *ast.TypeSpec, add func(string, ast.Node, ...*ast.Commen
 	for _, m := range face.Methods.List {
 		if f, ok := m.Type.(*ast.FuncType); ok && len(m.Names) == 1 && m.Names[0].IsExported() {
 			add(s.Name.Name+"."+m.Names[0].Name, &ast.FuncDecl{Name: m.Names[0], Type: f}, m.Doc, m.Comment)
+		}
+	}
+}
+
+func structFields(s *ast.TypeSpec, add func(string, ast.Node, ...*ast.CommentGroup)) {
+	fields, ok := s.Type.(*ast.StructType)
+	if !ok {
+		return
+	}
+	for _, f := range fields.Fields.List {
+		for _, name := range f.Names {
+			if name.IsExported() {
+				add(s.Name.Name+"."+name.Name, &ast.ValueSpec{Names: []*ast.Ident{name}, Type: f.Type}, f.Doc, f.Comment)
+			}
 		}
 	}
 }
