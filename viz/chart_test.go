@@ -58,6 +58,8 @@ func large() map[string]*Chart {
 		"memory":        MemoryOf(largeUse(layers)...),
 		"lost":          LostOf(Pruning{Observed: scores, Names: []string{"a"}, Scores: []tensor.Mat{scores}}),
 		"queries":       QueryGaussianOf(Sampled{Of: "q", Values: tensor.Mat{Rows: n, Cols: heads, Data: scores.Data}}),
+		"presses":       PressesOf(a, b),
+		"foreseen":      ForeseenOf(Pruning{Observed: scores, Names: []string{"a"}, Scores: []tensor.Mat{scores}}, 0),
 		"timeline":      DecodeTimelineOf(largeAnswer(n, a.Keep)),
 	}
 }
@@ -180,6 +182,12 @@ func TestBrokenInput(t *testing.T) {
 		"nothing lost":        {LostOf(Pruning{}), true},
 		"lost, no scores":     {LostOf(Pruning{Observed: odd, Names: []string{"x"}}), true},
 		"lost, odd":           {LostOf(Pruning{Observed: odd, Names: []string{"x"}, Scores: []tensor.Mat{odd}}), false},
+		"no presses":          {PressesOf(), true},
+		"presses of 2 texts":  {PressesOf(one, Tokens{Texts: []string{"a", "b"}}), true},
+		"press of one token":  {PressesOf(one), false},
+		"nothing foreseen":    {ForeseenOf(Pruning{}, 0), true},
+		"foreseen, no head":   {ForeseenOf(Pruning{Observed: odd, Names: []string{"x"}, Scores: []tensor.Mat{odd}}, 1), true},
+		"foreseen, too few":   {ForeseenOf(Pruning{Observed: odd, Names: []string{"x"}, Scores: []tensor.Mat{odd}}, 0), true},
 		"no answer":           {DecodeTimelineOf(Evictions{}), true},
 		"answer, wrong place": {DecodeTimelineOf(Evictions{Lens: [][]int{{1}}, Tokens: 3, Times: []Eviction{{Next: 9}}}), true},
 		"answer, one token":   {DecodeTimelineOf(Evictions{Lens: [][]int{{1}}, Tokens: 1, Times: []Eviction{{Next: 1, Gone: [][][]int{{{-1, 99, 0}}}}}}), false},

@@ -1,9 +1,9 @@
 package viz
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/kvnotes/kvnotes/kvpress/llm"
@@ -48,15 +48,7 @@ func LatencyOf(timings ...Timing) *Chart {
 	if len(timings) > mostMarks {
 		return failed("latency", fmt.Errorf("%d times are more than one picture can show: give at most %d", len(timings), mostMarks))
 	}
-	slices.SortStableFunc(timings, func(a, b Timing) int {
-		switch {
-		case a.Pairs < b.Pairs:
-			return -1
-		case a.Pairs > b.Pairs:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(timings, func(a, b Timing) int { return cmp.Compare(a.Pairs, b.Pairs) })
 	p := panel{x: axis{name: "pairs held, mean of all heads", zero: true}, y: axis{name: "ms per new token", zero: true}, height: 280}
 	byPress := map[string]int{}
 	f := &figure{}
@@ -70,28 +62,19 @@ func LatencyOf(timings ...Timing) *Chart {
 		p.series[i].data = append(p.series[i].data, datum{x: t.Pairs, y: t.Millis, hint: fmt.Sprintf("%s: %.0f pairs: %.2f ms", t.Press, t.Pairs, t.Millis)})
 		f.summary += fmt.Sprintf("%s: %.2f ms with %.0f pairs\n", t.Press, t.Millis, t.Pairs)
 	}
+	var xs, ys []float64
+	for _, t := range timings {
+		xs, ys = append(xs, t.Pairs), append(ys, t.Millis)
+	}
 	few, many := timings[0], timings[len(timings)-1]
 	f.title = fmt.Sprintf("a new token takes %.2f ms with %.0f pairs a head (%s)", few.Millis, few.Pairs, few.Press)
 	if many.Pairs > few.Pairs {
 		f.title = fmt.Sprintf("a new token takes %.2f ms with %.0f pairs a head (%s), %.2f ms with %.0f (%s)", few.Millis, few.Pairs, few.Press, many.Millis, many.Pairs, many.Press)
-		if base, slope := straight(timings); finite(base) && finite(slope) {
+		if base, slope := straight(xs, ys); finite(base) && finite(slope) {
 			p.series = append(p.series, series{mark: line, name: "straight line through all", color: ink, dashed: true, data: []datum{{x: 0, y: base}, {x: many.Pairs, y: base + slope*many.Pairs}}})
 			f.summary += fmt.Sprintf("A straight line: %.2f ms, and %.2f ms for every 1,000 pairs of a head.", base, 1000*slope)
 		}
 	}
 	f.panels = []panel{p}
 	return f.chart()
-}
-
-// straight is the line of least squares: what a token costs without pairs, and what a pair adds.
-func straight(all []Timing) (base, slope float64) {
-	var n, x, y, xx, xy float64
-	for _, t := range all {
-		n, x, y, xx, xy = n+1, x+t.Pairs, y+t.Millis, xx+t.Pairs*t.Pairs, xy+t.Pairs*t.Millis
-	}
-	if d := n*xx - x*x; d > 0 {
-		slope = (n*xy - x*y) / d
-		return (y - slope*x) / n, slope
-	}
-	return math.NaN(), math.NaN()
 }

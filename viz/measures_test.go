@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"sort"
+	"strings"
 	"testing"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
@@ -141,5 +142,21 @@ func TestGaussianTellsTheTruth(t *testing.T) {
 	}
 	if c := QueryGaussian(whole(t), 1, 0); len(seriesOf(t, c)) < 6 {
 		t.Errorf("queries of a session: %s", c.Text())
+	}
+}
+
+func TestForeseenTellsTheTruth(t *testing.T) {
+	seen, scores := tensor.New(2, 8), tensor.New(2, 8)
+	for i := range 8 {
+		scores.Set(1, i, float32(i+1))
+		seen.Set(1, i, float32([]float64{9, 9, 9, 9, 0.1, 0.2, 0.4, 0.3}[i])) // the first four are left out
+	}
+	c := ForeseenOf(Pruning{Observed: seen, Names: []string{"x"}, Scores: []tensor.Mat{scores}}, 1)
+	if want := "rank correlation of 0.80"; !strings.Contains(c.Title(), want) { // 1 - 6·2/(4·15)
+		t.Errorf("%s: want %s", c.Title(), want)
+	}
+	dots := seriesOf(t, c)[0].Data
+	if len(dots) != 4 || *dots[2].Value[0] != 7 || !close5(*dots[2].Value[1], 0.4) {
+		t.Errorf("%d dots, the third of token 6: %v", len(dots), dots[2].Name)
 	}
 }

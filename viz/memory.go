@@ -30,7 +30,7 @@ func UsedBy(s *llm.Session) Used {
 		u.ByLayer = append(u.ByLayer, pairs)
 		total += pairs
 	}
-	for l := range u.ByLayer { // all pairs are of one size
+	for l := range u.ByLayer { // a pair takes the same everywhere
 		u.ByLayer[l] = u.ByLayer[l] * b.Live / max(1, total)
 	}
 	return u

@@ -141,3 +141,31 @@ func TestTimelineTellsTheTruth(t *testing.T) {
 		t.Errorf("a head ends with %g pairs, the chart shows %g", want, points[len(points)-1][1])
 	}
 }
+
+func TestPressesTellTheTruth(t *testing.T) {
+	a, b := pressed(t, "adakv(expected_attention):0.5"), pressed(t, "streaming_llm:0.7")
+	c := Presses(a, b)
+	step := int(math.Ceil(float64(a.Len()) / 60))
+	for _, d := range seriesOf(t, c)[0].Data {
+		s := b
+		if *d.Value[1] == 1 { // the first press stands on top
+			s = a
+		}
+		from := int(*d.Value[0]) * step
+		to := min(s.Len(), from+step)
+		kept, all := 0, 0
+		for l, lens := range s.Lens() {
+			for h := range lens {
+				all += to - from
+				for _, at := range s.Kept(l, h) {
+					if at >= from && at < to {
+						kept++
+					}
+				}
+			}
+		}
+		if want := 100 * float64(kept) / float64(all); !close5(*d.Value[2], want) {
+			t.Errorf("%s keeps %g %% of tokens %d to %d, the chart shows %g", s.PressName(), want, from, to-1, *d.Value[2])
+		}
+	}
+}

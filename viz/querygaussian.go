@@ -1,6 +1,7 @@
 package viz
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -59,15 +60,7 @@ func QueryGaussianOf(d Sampled) *Chart {
 	if len(all) == 0 {
 		return failed(d.Of, fmt.Errorf("no channel has two different numbers: use a text of more than %d tokens", skipped+1))
 	}
-	slices.SortStableFunc(all, func(a, b channel) int {
-		switch {
-		case a.distance < b.distance:
-			return -1
-		case a.distance > b.distance:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(all, func(a, b channel) int { return cmp.Compare(a.distance, b.distance) })
 	middle, worst := all[len(all)/2], all[len(all)-1]
 	f := &figure{}
 	f.title = fmt.Sprintf("%s: half of the channels are within %.3f of a Gaussian, the worst is %.3f away", d.Of, middle.distance, worst.distance)

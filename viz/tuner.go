@@ -21,8 +21,7 @@ type Tuning struct {
 	session *llm.Session
 	planner planner
 	texts   []string
-	pair    int // bytes of a key-value pair
-	dim     int
+	pair    int   // bytes of a key-value pair
 	failure error // why there is no page
 
 	press, rule, inner *widget.Choice
@@ -95,7 +94,7 @@ func (t *Tuning) readable() error {
 	}
 	l, err := t.session.Layer(0)
 	if err == nil {
-		t.pair, t.dim = l.PairBytes, l.Dim
+		t.pair = l.PairBytes
 	}
 	return err
 }
@@ -233,18 +232,23 @@ func (t *Tuning) redraw() error {
 	planned := time.Since(start)
 	t.tokens = Tokens{Press: press.Name(), Texts: t.texts}
 	kept := Kept{Press: press.Name(), Full: len(t.texts)}
-	bytes := 0.0
+	bytes, packed := int64(0), false
 	for _, p := range plans {
 		lens := make([]int, len(p.Keep))
 		for h, keep := range p.Keep {
 			lens[h] = len(keep)
-			channels := t.dim
-			if p.Channels != nil {
-				channels = len(p.Channels[h])
-			}
-			bytes += float64(len(keep)*t.pair) * float64(t.dim+channels) / float64(2*t.dim)
+			bytes += int64(len(keep) * t.pair)
 		}
+		packed = packed || p.Channels != nil || p.Bits != 0
 		t.tokens.Keep, kept.Lens = append(t.tokens.Keep, p.Keep), append(kept.Lens, lens)
+	}
+	if packed { // only a real cache knows what its pairs take then
+		s, err := t.session.Press(press)
+		if err != nil {
+			return err
+		}
+		bytes = s.Bytes().Live
+		s.Close()
 	}
 	layer, head := t.layer.Index()-1, t.head.Index()-1
 	c, err := t.tokens.count(layer, head)
@@ -255,7 +259,7 @@ func (t *Tuning) redraw() error {
 	sum, heads, _ := kept.sums()
 	whole := float64(len(t.texts)*heads*t.pair) / (1 << 20)
 	numbers := fmt.Sprintf("<b>%d</b> of %d pairs stay (%.1f %%): <b>%.2f</b> of %.2f MiB. Planned in %.0f ms.",
-		sum, heads*len(t.texts), percent(sum, heads*len(t.texts)), bytes/(1<<20), whole, 1000*planned.Seconds())
+		sum, heads*len(t.texts), percent(sum, heads*len(t.texts)), float64(bytes)/(1<<20), whole, 1000*planned.Seconds())
 	return errors.Join(
 		t.spelling.SetValue(press.Name()), t.numbers.SetValue(numbers), t.strip.SetValue(c.page(title, c.runs(), "")), t.heads.SetValue([]byte(RetainedOf(kept).SVG())),
 	)
