@@ -87,3 +87,25 @@ func (s *Session) runAgain(ctx context.Context, ids []int, show func(r replayed)
 	}
 	return d.forward(ctx, w, batch{ids: ids, positions: positions, cache: cache, record: record, after: after}, false)
 }
+
+// replayRows is how many rows of attention are held at a time.
+const replayRows = 64
+
+// largest folds the attention of queries to some of the keys, those after skip, into the largest so far. The last
+// keys belong to the queries themselves, one each, and a query sees those up to its own.
+func largest(into []float32, q, keys tensor.Mat, skip, n int, weight func(token, pair int) float32) {
+	for from := 0; from < q.Rows; from += replayRows {
+		rows := min(replayRows, q.Rows-from)
+		seen := keys.Rows - q.Rows + from + rows
+		a := tensor.New(rows, seen)
+		tensor.MulT(a, q.Slice(from, from+rows), keys.Slice(0, seen))
+		for i := range rows {
+			row := a.Row(i)[:keys.Rows-q.Rows+from+i+1]
+			tensor.Scale(row, scale(q.Cols))
+			tensor.Softmax(row)
+			for j, v := range row[skip : skip+n] {
+				into[j] = max(into[j], v*weight(from+i, j))
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -171,4 +172,37 @@ func FuzzLUKV(f *testing.F) {
 			t.Errorf("a curve of %d steps is taken", len(p.Curve))
 		}
 	})
+}
+
+// TestSavedFilesAreReadAgain writes statistics and a pattern, and uses what was written.
+func TestSavedFilesAreReadAgain(t *testing.T) {
+	stats, err := trained.ExpectedAttentionStats("testdata/stats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), "stats")
+	if err := trained.SaveExpectedAttentionStats(folder, stats); err != nil {
+		t.Fatal(err)
+	}
+	again, err := trained.ExpectedAttentionStats(folder)
+	if err != nil || !reflect.DeepEqual(again, stats) {
+		t.Errorf("statistics changed on the way: %v", err)
+	}
+	pattern := tensor.Mat{Rows: 2, Cols: 3, Data: []float32{0, 0.25, 1, 0.1, 0.75, 0.5}}
+	folder = filepath.Join(t.TempDir(), "duo")
+	if err := trained.SaveDuoAttention(folder, pattern, 4, 16); err != nil {
+		t.Fatal(err)
+	}
+	if err := trained.Use("duo_attention", folder); err != nil {
+		t.Fatal(err)
+	}
+	m, err := kvpress.MethodNamed("duo_attention")
+	if err != nil || !reflect.DeepEqual(m.Press, kvpress.DuoAttention{Pattern: pattern, Sinks: 4, Recent: 16}) || m.Paper == "" {
+		t.Errorf("the method is %+v, %v", m, err)
+	}
+	for _, c := range [][3]string{{"snapkv", folder, "learns nothing"}, {"qfilter", "testdata/nothing here", "there is no model"}, {"qfilter", folder, "neither"}} {
+		if err := trained.Use(c[0], c[1]); err == nil || !strings.Contains(err.Error(), c[2]) {
+			t.Errorf("%s from %s: %v does not say %q", c[0], c[1], err, c[2])
+		}
+	}
 }
