@@ -29,6 +29,9 @@ func rank(tier int, score float32, index int) uint64 {
 	return uint64(3-tier)<<62 | uint64(^bits)<<30 | uint64(index)
 }
 
+// Best lists, ascending, the places of the n largest numbers, the lower place first among equals.
+func Best(scores []float32, n int) []int { return best(scores, nil, n) }
+
 const indexMask = 1<<30 - 1
 
 // best returns the n places of one head that stay longest, ascending: forced places first, then by score, the lower

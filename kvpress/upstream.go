@@ -8,6 +8,8 @@ import (
 // upstream gives the spelling of each name in the evaluation registry of the Python original. Presses that run the
 // model again or act while it answers are of package llm, and known where that is linked in.
 var upstream = map[string]string{
+	"RestoreKV":                            "restorekv",
+	"RestoreKV_plus":                       "restorekv(plus=true)",
 	"adakv_compactor":                      "adakv(compactor)",
 	"adakv_snapkv":                         "adakv(snapkv)",
 	"block_keydiff":                        "block(keydiff)",
@@ -34,6 +36,8 @@ var upstream = map[string]string{
 	"finch":                                "finch",
 	"keydiff":                              "keydiff",
 	"knorm":                                "knorm",
+	"kvcompose":                            "kvcompose",
+	"kvcompose_unstructured":               "kvcompose(headwise=true)",
 	"kvzap_linear":                         "dms(kvzap)",
 	"kvzap_mlp":                            "dms(kvzap)",
 	"kvzap_mlp_head":                       "kvzap",

@@ -15,6 +15,7 @@ func init() {
 		Binds: map[string]reflect.Value{
 			"Ada":             reflect.ValueOf(kvpress.Ada),
 			"AveragePool":     reflect.ValueOf(kvpress.AveragePool),
+			"Best":            reflect.ValueOf(kvpress.Best),
 			"BudgetOf":        reflect.ValueOf(kvpress.BudgetOf),
 			"Bytes":           reflect.ValueOf(kvpress.Bytes),
 			"Changes":         reflect.ValueOf(kvpress.Changes),
@@ -134,6 +135,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress.Affine.Bias":                         "Bias []float32\n\nout",
 		"github.com/kvnotes/kvnotes/kvpress.Affine.Weight":                       "Weight tensor.Mat\n\n(out, in)",
 		"github.com/kvnotes/kvnotes/kvpress.AveragePool":                         "func AveragePool(x []float32, kernel int) []float32\n\nAveragePool averages every number with its neighbours, kernel of them in all; the divisor is kernel also at the\nends, as in the Python original.",
+		"github.com/kvnotes/kvnotes/kvpress.Best":                                "func Best(scores []float32, n int) []int\n\nBest lists, ascending, the places of the n largest numbers, the lower place first among equals.",
 		"github.com/kvnotes/kvnotes/kvpress.Block":                               "type Block struct {\n\tScorer\tScorer\n\tBudget\tBudget\n\tSize\tint\t// tokens of a block; 0 means 128\n\tCompat\tbool\t// as the Python original: a scorer sees hidden states stitched together from the pairs of all heads\n}\n\nBlock presses a context as if it came in blocks and the cache never held more than the budget and one block: after\neach block the best of both stay. Park et al., arXiv 2504.15364.",
 		"github.com/kvnotes/kvnotes/kvpress.Block.Budget":                        "Budget Budget",
 		"github.com/kvnotes/kvnotes/kvpress.Block.Compat":                        "Compat bool\n\nas the Python original: a scorer sees hidden states stitched together from the pairs of all heads",

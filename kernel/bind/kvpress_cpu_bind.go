@@ -38,6 +38,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.Upload":   "func (b *Backend) Upload(parts ...weights.Tensor) (llm.Weight, error)\n\nUpload packs matrices for products; vectors become float32.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.Write":    "func (b *Backend) Write(dst llm.Buf, src []float32) error\n\nWrite copies numbers into a matrix.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache":            "type Cache struct {\n\tshape\tllm.CacheShape\n\tlayers\t[][]head\t// [layer][KV head]\n\tledger\t*ledger\n}\n\nA Cache holds the pairs of one sequence in pages of tensor.PageRows pairs, a list of pages for every KV head, so\nthat heads may differ in length, appending costs the same at any length, and what a press drops is freed.",
+		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Append":     "func (c *Cache) Append(layer, h int, keys, values tensor.Mat, positions []int) error\n\nAppend adds pairs to a head.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Apply":      "func (c *Cache) Apply(layer int, p kvpress.Plan, rope tensor.Rope) error\n\nApply compacts one layer in place.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Bytes":      "func (c *Cache) Bytes() int64\n\nBytes is the size of the pages held now.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Close":      "func (c *Cache) Close()\n\nClose drops all pages.",
@@ -50,7 +51,6 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Peak":       "func (c *Cache) Peak() int64\n\nPeak is the largest size the pages ever had.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Positions":  "func (c *Cache) Positions(layer, h int) []int\n\nPositions lists the token position of each pair of a head.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Rewind":     "func (c *Cache) Rewind(m llm.Mark)\n\nRewind drops what came after a mark.",
-		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.SetPairs":   "func (c *Cache) SetPairs(layer, h int, keys, values tensor.Mat, positions []int) error\n\nSetPairs fills an empty head.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache.Shape":      "func (c *Cache) Shape() llm.CacheShape\n\nShape is the shape of the cache.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.New":              "func New() *Backend\n\nNew makes a backend. The number of cores it uses is tensor.SetThreads's business.",
 	})

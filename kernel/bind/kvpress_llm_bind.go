@@ -32,14 +32,18 @@ func init() {
 			"Compression":     reflect.TypeOf((*kvpress_llm.Compression)(nil)).Elem(),
 			"Config":          reflect.TypeOf((*kvpress_llm.Config)(nil)).Elem(),
 			"Decoding":        reflect.TypeOf((*kvpress_llm.Decoding)(nil)).Elem(),
+			"KVCompose":       reflect.TypeOf((*kvpress_llm.KVCompose)(nil)).Elem(),
 			"KVzip":           reflect.TypeOf((*kvpress_llm.KVzip)(nil)).Elem(),
 			"LLM":             reflect.TypeOf((*kvpress_llm.LLM)(nil)).Elem(),
+			"LoRA":            reflect.TypeOf((*kvpress_llm.LoRA)(nil)).Elem(),
 			"Mark":            reflect.TypeOf((*kvpress_llm.Mark)(nil)).Elem(),
 			"PrefillDecoding": reflect.TypeOf((*kvpress_llm.PrefillDecoding)(nil)).Elem(),
 			"Projections":     reflect.TypeOf((*kvpress_llm.Projections)(nil)).Elem(),
 			"Question":        reflect.TypeOf((*kvpress_llm.Question)(nil)).Elem(),
 			"Record":          reflect.TypeOf((*kvpress_llm.Record)(nil)).Elem(),
 			"Request":         reflect.TypeOf((*kvpress_llm.Request)(nil)).Elem(),
+			"RestoreKV":       reflect.TypeOf((*kvpress_llm.RestoreKV)(nil)).Elem(),
+			"Restorer":        reflect.TypeOf((*kvpress_llm.Restorer)(nil)).Elem(),
 			"Result":          reflect.TypeOf((*kvpress_llm.Result)(nil)).Elem(),
 			"RopeConfig":      reflect.TypeOf((*kvpress_llm.RopeConfig)(nil)).Elem(),
 			"Session":         reflect.TypeOf((*kvpress_llm.Session)(nil)).Elem(),
@@ -113,7 +117,8 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.CAM.Scorer":              "Scorer kvpress.Scorer",
 		"github.com/kvnotes/kvnotes/kvpress/llm.CAM.Seed":                "Seed uint64\n\nof the draws",
 		"github.com/kvnotes/kvnotes/kvpress/llm.CAM.Spread":              "Spread int\n\nmost pairs that take the value of one that goes; 0 means 32",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Cache":                   "type Cache interface {\n\tShape() CacheShape\n\tLen(layer, head int) int\n\tPositions(layer, head int) []int\t// token position of each pair; do not write to it\n\n\t// Apply compacts one layer in place to what the plan keeps and frees the rest.\n\tApply(layer int, p kvpress.Plan, rope tensor.Rope) error\n\t// Copy makes a cache that holds what the plans keep; nil plans keep everything. The source stays as it is.\n\tCopy(plans []kvpress.Plan, rope tensor.Rope) (Cache, error)\n\t// Fork makes a cache that shares the pairs there are and appends its own.\n\tFork() Cache\n\n\tMark() Mark\t// before a question\n\tRewind(m Mark)\t// after its answer: the context is as it was. Where numbers are stored in few bits, Fork instead\n\tBytes() int64\t// allocated now\n\tLive() int64\t// of it, what pairs take\n\tPeak() int64\t// most ever allocated\n\tClose()\n\n\t// Pairs copies the keys and values of one head to the host, (Len, Dim) each; SetPairs does the reverse into an\n\t// empty head.\n\tPairs(layer, head int) (keys, values tensor.Mat, err error)\n\tSetPairs(layer, head int, keys, values tensor.Mat, positions []int) error\n}\n\nA Cache holds the keys and values of one sequence. The heads of a layer may hold different numbers of pairs.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache":                   "type Cache interface {\n\tShape() CacheShape\n\tLen(layer, head int) int\n\tPositions(layer, head int) []int\t// token position of each pair; do not write to it\n\n\t// Apply compacts one layer in place to what the plan keeps and frees the rest.\n\tApply(layer int, p kvpress.Plan, rope tensor.Rope) error\n\t// Copy makes a cache that holds what the plans keep; nil plans keep everything. The source stays as it is.\n\tCopy(plans []kvpress.Plan, rope tensor.Rope) (Cache, error)\n\t// Fork makes a cache that shares the pairs there are and appends its own.\n\tFork() Cache\n\n\tMark() Mark\t// before a question\n\tRewind(m Mark)\t// after its answer: the context is as it was. Where numbers are stored in few bits, Fork instead\n\tBytes() int64\t// allocated now\n\tLive() int64\t// of it, what pairs take\n\tPeak() int64\t// most ever allocated\n\tClose()\n\n\t// Pairs copies the keys and values of one head to the host, (Len, Dim) each; Append adds such pairs to a head.\n\tPairs(layer, head int) (keys, values tensor.Mat, err error)\n\tAppend(layer, head int, keys, values tensor.Mat, positions []int) error\n}\n\nA Cache holds the keys and values of one sequence. The heads of a layer may hold different numbers of pairs.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Append":            "func Append(layer, head int, keys, values tensor.Mat, positions []int) error",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Apply":             "func Apply(layer int, p kvpress.Plan, rope tensor.Rope) error\n\nApply compacts one layer in place to what the plan keeps and frees the rest.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Bytes":             "func Bytes() int64\n\nallocated now",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Close":             "func Close()",
@@ -122,11 +127,10 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Len":               "func Len(layer, head int) int",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Live":              "func Live() int64\n\nof it, what pairs take",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Mark":              "func Mark() Mark\n\nbefore a question",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Pairs":             "func Pairs(layer, head int) (keys, values tensor.Mat, err error)\n\nPairs copies the keys and values of one head to the host, (Len, Dim) each; SetPairs does the reverse into an\nempty head.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Pairs":             "func Pairs(layer, head int) (keys, values tensor.Mat, err error)\n\nPairs copies the keys and values of one head to the host, (Len, Dim) each; Append adds such pairs to a head.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Peak":              "func Peak() int64\n\nmost ever allocated",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Positions":         "func Positions(layer, head int) []int\n\ntoken position of each pair; do not write to it",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Rewind":            "func Rewind(m Mark)\n\nafter its answer: the context is as it was. Where numbers are stored in few bits, Fork instead",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.SetPairs":          "func SetPairs(layer, head int, keys, values tensor.Mat, positions []int) error",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Cache.Shape":             "func Shape() CacheShape",
 		"github.com/kvnotes/kvnotes/kvpress/llm.CacheShape":              "type CacheShape struct {\n\tLayers, KVHeads, Dim int\n}\n\nA CacheShape is what a cache needs to know about a model.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.CacheShape.Dim":          "Dim int",
@@ -158,6 +162,17 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Decoding.Plan":           "func (p Decoding) Plan(*kvpress.Layer) (kvpress.Plan, error)\n\nPlan is an error: the press acts while the model answers.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Decoding.Press":          "Press kvpress.Press\n\na press with a budget: a scorer with TopK, or a head-wise one such as Ada",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Full":                    "func Full() Record\n\nFull is the record with which any press works later.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose":               "type KVCompose struct {\n\tBudget\t\tkvpress.Budget\n\tHeadwise\tbool\t// heads compete by themselves and differ in length (\"unstructured\"); otherwise those of a layer are equally long\n\tTask\t\tstring\t// what counts of a pair's attention from all tokens, max or mean; empty means max\n\tGroup\t\tstring\t// and of the query heads that share a KV head; empty means mean\n\tHeads\t\tstring\t// and of a layer's KV heads, rank by rank; empty means mean\n\tValueNorm\tbool\t// weigh scores by the norms of the values\n\tNoMean\t\tbool\t// do not add the mean over the KV heads to their scores\n\tLeast\t\tint\t// tokens that every layer keeps (head, with Headwise)\n}\n\nKVCompose lets the model read its context twice and keeps what the second reading looks at. Every head picks its own\ntokens; how many, a layer's heads decide together by their best, second best, ... scores, which compete over layers.\nAkulov et al., arXiv 2509.05165.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose.Budget":        "Budget kvpress.Budget",
+		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose.Group":         "Group string\n\nand of the query heads that share a KV head; empty means mean",
+		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose.Heads":         "Heads string\n\nand of a layer's KV heads, rank by rank; empty means mean",
+		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose.Headwise":      "Headwise bool\n\nheads compete by themselves and differ in length (\"unstructured\"); otherwise those of a layer are equally long",
+		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose.Least":         "Least int\n\ntokens that every layer keeps (head, with Headwise)",
+		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose.Name":          "func (p KVCompose) Name() string\n\nName spells the press, such as \"kvcompose(headwise=true):0.5\".",
+		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose.NoMean":        "NoMean bool\n\ndo not add the mean over the KV heads to their scores",
+		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose.Plan":          "func (p KVCompose) Plan(*kvpress.Layer) (kvpress.Plan, error)\n\nPlan is an error: the press needs the whole session.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose.Task":          "Task string\n\nwhat counts of a pair's attention from all tokens, max or mean; empty means max",
+		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose.ValueNorm":     "ValueNorm bool\n\nweigh scores by the norms of the values",
 		"github.com/kvnotes/kvnotes/kvpress/llm.KVzip":                   "type KVzip struct {\n\tBudget\t\tkvpress.Budget\n\tLayerwise\tbool\t// each layer has its own budget; otherwise all layers and heads share one\n\tSinks\t\tint\t// first pairs that stay; 0 means 4, negative means none\n\tPlus\t\tbool\t// weigh attention by what a pair adds to the layer's output, relative to the token that looks\n\tChunk\t\tint\t// context tokens repeated at a time; 0 means 2048\n}\n\nKVzip asks the model to repeat its context and keeps the pairs that the repetition looks at: what is enough to\nwrite the text again is enough for any question about it. It reads the context once more, in chunks.\nKim et al., arXiv 2505.23416; the variant Plus, arXiv 2601.07891.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.KVzip.Budget":            "Budget kvpress.Budget",
 		"github.com/kvnotes/kvnotes/kvpress/llm.KVzip.Chunk":             "Chunk int\n\ncontext tokens repeated at a time; 0 means 2048",
@@ -184,6 +199,9 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.LLM.QueryStatistics":     "func (m *LLM) QueryStatistics(ctx context.Context, texts []string, skip int) (kvpress.ExpectedAttentionStats, error)\n\nQueryStatistics reads texts and measures mean and covariance of the queries before RoPE, over all tokens of all texts\nbut the first skip of each, for the method expected_attention_stats. trained.SaveExpectedAttentionStats writes them.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.LLM.Run":                 "func (m *LLM) Run(ctx context.Context, r Request) (Result, error)\n\nRun prefills the context once, presses it, and answers every question from the same compressed cache. Questions\nare not part of what is compressed; their positions follow the uncompressed context. To try several presses, call\nPrefill once and Press many times instead.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.LLM.Tokenizer":           "Tokenizer *tokenizer.Tokenizer",
+		"github.com/kvnotes/kvnotes/kvpress/llm.LoRA":                    "type LoRA struct {\n\tIn\ttensor.Mat\t// (rank, in)\n\tOut\ttensor.Mat\t// (out, rank), times the adapter's scale\n}\n\nLoRA is a low-rank weight that is added to one of the model's: x gains Out · In · x. Hu et al., arXiv 2106.09685.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.LoRA.In":                 "In tensor.Mat\n\n(rank, in)",
+		"github.com/kvnotes/kvnotes/kvpress/llm.LoRA.Out":                "Out tensor.Mat\n\n(out, rank), times the adapter's scale",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Load":                    "func Load(name string, b Backend) (*LLM, error)\n\nLoad loads a model on a backend: \"needle\" (in the binary), \"smollm2\" (after `kvnotes pull smollm2`), the path of a\nHugging Face folder, or a name in the Hugging Face cache.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Mark":                    "type Mark [][]int\n\nA Mark remembers the lengths of a cache, [layer][head].",
 		"github.com/kvnotes/kvnotes/kvpress/llm.PrefillDecoding":         "type PrefillDecoding struct {\n\tPresses []kvpress.Press\t// two: for the context, and a decoding or cam press\n}\n\nPrefillDecoding presses the context with one press, and compresses with another while the model answers. It is the\nspelling of two calls: session.Press(first), then Press(second) on what that returns.",
@@ -216,6 +234,18 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Request.Press":           "Press kvpress.Press",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Request.Question":        "Question string\n\none question, or",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Request.Questions":       "Questions []string\n\nseveral",
+		"github.com/kvnotes/kvnotes/kvpress/llm.RestoreKV":               "type RestoreKV struct {\n\tBudget\t\tkvpress.Budget\n\tLayerwise\tbool\t// as in KVzip; likewise the others\n\tSinks\t\tint\n\tPlus\t\tbool\n\tChunk\t\tint\n\n\tTrained\tRestorer\t// what was trained for the model\n}\n\nRestoreKV is KVzip that leaves a summary behind: before pairs go, a few trained tokens look at the whole cache through\nan adapted model, and their own pairs stay behind the context, within the same budget. Questions follow behind them.\narXiv 2608.01247.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.RestoreKV.Budget":        "Budget kvpress.Budget",
+		"github.com/kvnotes/kvnotes/kvpress/llm.RestoreKV.Chunk":         "Chunk int",
+		"github.com/kvnotes/kvnotes/kvpress/llm.RestoreKV.Layerwise":     "Layerwise bool\n\nas in KVzip; likewise the others",
+		"github.com/kvnotes/kvnotes/kvpress/llm.RestoreKV.Name":          "func (p RestoreKV) Name() string\n\nName spells the press, such as \"restorekv:0.5\".",
+		"github.com/kvnotes/kvnotes/kvpress/llm.RestoreKV.Plan":          "func (p RestoreKV) Plan(*kvpress.Layer) (kvpress.Plan, error)\n\nPlan is an error: the press needs the whole session.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.RestoreKV.Plus":          "Plus bool",
+		"github.com/kvnotes/kvnotes/kvpress/llm.RestoreKV.Sinks":         "Sinks int",
+		"github.com/kvnotes/kvnotes/kvpress/llm.RestoreKV.Trained":       "Trained Restorer\n\nwhat was trained for the model",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Restorer":                "type Restorer struct {\n\tEmbeddings\ttensor.Mat\n\tAdapter\t\tmap[string]LoRA\n}\n\nA Restorer is what RestoreKV learnt for a model: embeddings of the tokens (tokens, Width), and what the model's weights\ngain while they are read, by name such as \"layers.3.self_attn.q_proj\".",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Restorer.Adapter":        "Adapter map[string]LoRA",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Restorer.Embeddings":     "Embeddings tensor.Mat",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Result":                  "type Result struct {\n\tAnswers\t\t[]string\t// one for each question\n\tDetails\t\t[]Answer\n\tTruncated\tint\t// tokens of the context that were cut off\n\tSession\t\t*Session\n}\n\nA Result is what the pipeline found.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Result.Answer":           "func (r Result) Answer() string\n\nAnswer is the first answer.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Result.Answers":          "Answers []string\n\none for each question",
@@ -364,6 +394,7 @@ func (p *P_kvpress_llm_Backend) Write(a0 kvpress_llm.Buf, a1 []float32) error {
 // P_kvpress_llm_Cache lets a type of a cell be a kvpress_llm.Cache.
 type P_kvpress_llm_Cache struct {
 	Object     interface{}
+	Append_    func(_ interface{}, a0 int, a1 int, a2 kvpress_tensor.Mat, a3 kvpress_tensor.Mat, a4 []int) error
 	Apply_     func(_ interface{}, a0 int, a1 kvpress.Plan, a2 kvpress_tensor.Rope) error
 	Bytes_     func(_ interface{}) int64
 	Close_     func(_ interface{})
@@ -376,8 +407,12 @@ type P_kvpress_llm_Cache struct {
 	Peak_      func(_ interface{}) int64
 	Positions_ func(_ interface{}, a0 int, a1 int) []int
 	Rewind_    func(_ interface{}, a0 kvpress_llm.Mark)
-	SetPairs_  func(_ interface{}, a0 int, a1 int, a2 kvpress_tensor.Mat, a3 kvpress_tensor.Mat, a4 []int) error
 	Shape_     func(_ interface{}) kvpress_llm.CacheShape
+}
+
+// Append calls the method of the cell's type.
+func (p *P_kvpress_llm_Cache) Append(a0 int, a1 int, a2 kvpress_tensor.Mat, a3 kvpress_tensor.Mat, a4 []int) error {
+	return p.Append_(p.Object, a0, a1, a2, a3, a4)
 }
 
 // Apply calls the method of the cell's type.
@@ -438,11 +473,6 @@ func (p *P_kvpress_llm_Cache) Positions(a0 int, a1 int) []int {
 // Rewind calls the method of the cell's type.
 func (p *P_kvpress_llm_Cache) Rewind(a0 kvpress_llm.Mark) {
 	p.Rewind_(p.Object, a0)
-}
-
-// SetPairs calls the method of the cell's type.
-func (p *P_kvpress_llm_Cache) SetPairs(a0 int, a1 int, a2 kvpress_tensor.Mat, a3 kvpress_tensor.Mat, a4 []int) error {
-	return p.SetPairs_(p.Object, a0, a1, a2, a3, a4)
 }
 
 // Shape calls the method of the cell's type.

@@ -163,11 +163,11 @@ func (c *Cache) Pairs(layer, h int) (keys, values tensor.Mat, err error) {
 	return pages.Keys(), pages.Values(), nil
 }
 
-// SetPairs fills an empty head.
-func (c *Cache) SetPairs(layer, h int, keys, values tensor.Mat, positions []int) error {
+// Append adds pairs to a head.
+func (c *Cache) Append(layer, h int, keys, values tensor.Mat, positions []int) error {
 	to := &c.layers[layer][h]
-	if to.pages.Len != 0 || keys.Rows != values.Rows || keys.Rows != len(positions) || keys.Cols != c.shape.Dim || values.Cols != c.shape.Dim {
-		return fmt.Errorf("layer %d: KV head %d: keys (%d, %d), values (%d, %d) and %d positions do not fit an empty head of %d channels",
+	if keys.Rows != values.Rows || keys.Rows != len(positions) || keys.Cols != c.shape.Dim || values.Cols != c.shape.Dim {
+		return fmt.Errorf("layer %d: KV head %d: keys (%d, %d), values (%d, %d) and %d positions do not fit a head of %d channels",
 			layer, h, keys.Rows, keys.Cols, values.Rows, values.Cols, len(positions), c.shape.Dim)
 	}
 	for i, p := range positions {

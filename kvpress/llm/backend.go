@@ -105,10 +105,9 @@ type Cache interface {
 	Peak() int64   // most ever allocated
 	Close()
 
-	// Pairs copies the keys and values of one head to the host, (Len, Dim) each; SetPairs does the reverse into an
-	// empty head.
+	// Pairs copies the keys and values of one head to the host, (Len, Dim) each; Append adds such pairs to a head.
 	Pairs(layer, head int) (keys, values tensor.Mat, err error)
-	SetPairs(layer, head int, keys, values tensor.Mat, positions []int) error
+	Append(layer, head int, keys, values tensor.Mat, positions []int) error
 }
 
 // A Mark remembers the lengths of a cache, [layer][head].

@@ -162,6 +162,9 @@ type batch struct {
 	record    []Buf                 // per layer: where to keep the inputs of the attention block; nil keeps none
 	after     func(layer int) error // called when a layer is done with all tokens; nil does nothing
 	stage     string                // name of the progress bar; empty for none
+
+	embeddings []float32 // (tokens, Width) instead of those of the ids; nil for none
+	adapters   []adapter // of each layer, added to its weights; nil for none
 }
 
 // A workspace holds the activations of a forward pass, for up to rowBlock rows at a time. It is reused from token
@@ -203,14 +206,20 @@ func (d *decoder) workspace(tokens int) (*workspace, error) {
 // the last token in the workspace if asked. All tokens pass one layer, block of rows after block of rows, before
 // the next layer begins; so a press can compress a layer as soon as it is done.
 func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits bool) error {
-	n := len(b.ids)
+	n := len(b.positions)
 	for i, id := range b.ids {
 		if id < 0 || id >= d.config.Vocabulary {
 			return fmt.Errorf("token %d is number %d: the model knows 0 to %d", i, id, d.config.Vocabulary-1)
 		}
 	}
 	x := w.x.Slice(0, n)
-	d.backend.Embed(x, d.embed, b.ids)
+	if b.embeddings != nil {
+		if err := d.backend.Write(x, b.embeddings); err != nil {
+			return err
+		}
+	} else {
+		d.backend.Embed(x, d.embed, b.ids)
+	}
 	for layer := range d.layers {
 		attention := d.attention(layer, b.positions[n-1]+1)
 		for from := 0; from < n; from += rowBlock {
@@ -223,7 +232,11 @@ func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits
 			if b.record != nil {
 				h = b.record[layer].Slice(from, to)
 			}
-			d.rows(w, x.Slice(from, to), h, b.cache, attention)
+			var extra adapter
+			if b.adapters != nil {
+				extra = b.adapters[layer]
+			}
+			d.rows(w, x.Slice(from, to), h, b.cache, attention, extra)
 		}
 		if b.after != nil {
 			if err := b.after(layer); err != nil {
@@ -243,22 +256,33 @@ func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits
 }
 
 // rows runs some rows of the residual stream x through one layer; h receives the input of the attention block.
-func (d *decoder) rows(w *workspace, x, h Buf, cache Cache, a Attention) {
+func (d *decoder) rows(w *workspace, x, h Buf, cache Cache, a Attention, extra adapter) {
 	l, n, eps := d.layers[a.Layer], x.Rows, d.config.Epsilon
 	d.backend.Norm(h, x, l.attentionNorm, eps)
-	d.backend.MatMul(w.qkv.Slice(0, n), h, l.qkv)
+	d.product(w.qkv.Slice(0, n), h, l.qkv, extra.qkv)
 	if l.bias.Mem != nil {
 		d.backend.AddRow(w.qkv.Slice(0, n), l.bias)
 	}
 	d.backend.Attend(w.attended.Slice(0, n), w.qkv.Slice(0, n), cache, a)
-	d.backend.MatMul(w.projected.Slice(0, n), w.attended.Slice(0, n), l.output)
+	d.product(w.projected.Slice(0, n), w.attended.Slice(0, n), l.output, extra.output)
 	d.backend.Add(x, w.projected.Slice(0, n))
 
 	d.backend.Norm(w.h.Slice(0, n), x, l.mlpNorm, eps)
-	d.backend.MatMul(w.gateUp.Slice(0, n), w.h.Slice(0, n), l.gateUp)
+	d.product(w.gateUp.Slice(0, n), w.h.Slice(0, n), l.gateUp, extra.gateUp)
 	d.backend.Gate(w.gated.Slice(0, n), w.gateUp.Slice(0, n))
-	d.backend.MatMul(w.projected.Slice(0, n), w.gated.Slice(0, n), l.down)
+	d.product(w.projected.Slice(0, n), w.gated.Slice(0, n), l.down, extra.down)
 	d.backend.Add(x, w.projected.Slice(0, n))
+}
+
+// product is dst = x · wᵀ, and what a low-rank weight adds to it.
+func (d *decoder) product(dst, x Buf, w Weight, extra lowRank) {
+	d.backend.MatMul(dst, x, w)
+	if extra.in.Mem != nil {
+		narrow, wide := extra.narrow.Slice(0, x.Rows), extra.wide.Slice(0, x.Rows)
+		d.backend.MatMul(narrow, x, extra.in)
+		d.backend.MatMul(wide, narrow, extra.out)
+		d.backend.Add(dst, wide)
+	}
 }
 
 // attention describes the attention of a layer for a sequence of the given length.

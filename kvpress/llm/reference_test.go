@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 	"testing"
 
 	"github.com/kvnotes/kvnotes/kvpress"
@@ -17,6 +18,7 @@ import (
 	"github.com/kvnotes/kvnotes/kvpress/hub"
 	"github.com/kvnotes/kvnotes/kvpress/internal/reference"
 	"github.com/kvnotes/kvnotes/kvpress/llm"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
 // A tally is what became of the cases of one press.
@@ -111,6 +113,9 @@ func runTiny(t *testing.T, m *llm.LLM, whole *llm.Session, c *reference.Case, r 
 		r.ties++
 		return
 	}
+	if c.SecondCopy() { // only what is kept of the first one counts
+		return
+	}
 	if s.Next() != c.Position { // without re-rotation upstream counts the delimiter that it has dropped
 		r.passedOver++
 		return
@@ -177,7 +182,52 @@ func pressed(whole *llm.Session, p kvpress.Press, c *reference.Case) (*llm.Sessi
 		cam.Draws = draws
 		p = cam
 	}
+	if restore, ok := p.(llm.RestoreKV); ok {
+		trained, err := restorer(c.Group(), restore.Plus)
+		if err != nil {
+			return nil, err
+		}
+		restore.Trained = trained
+		p = restore
+	}
 	return whole.Press(p)
+}
+
+// restorer reads the tokens and the adapter that the reference invented; the adapter's scale is 2.
+func restorer(g *reference.Group, plus bool) (llm.Restorer, error) {
+	x, shape, err := g.Floats("mock.restorekv.embeddings")
+	if err != nil {
+		return llm.Restorer{}, err
+	}
+	r := llm.Restorer{Embeddings: tensor.Mat{Rows: shape[0], Cols: shape[1], Data: x}, Adapter: map[string]llm.LoRA{}}
+	prefix := "mock.restorekv.model."
+	if plus {
+		prefix = "mock.restorekv_plus.model."
+	}
+	for _, name := range g.Names() {
+		rest, ok := strings.CutPrefix(name, prefix)
+		if !ok {
+			continue
+		}
+		x, shape, err := g.Floats(name)
+		if err != nil {
+			return r, err
+		}
+		m := tensor.Mat{Rows: shape[0], Cols: shape[1], Data: slices.Clone(x)}
+		target, in := strings.CutSuffix(rest, ".lora_A.weight")
+		if !in {
+			target = strings.TrimSuffix(rest, ".lora_B.weight")
+		}
+		lora := r.Adapter[target]
+		if in {
+			lora.In = m
+		} else {
+			tensor.Scale(m.Data, 2)
+			lora.Out = m
+		}
+		r.Adapter[target] = lora
+	}
+	return r, nil
 }
 
 // compareFinal reports positions that are left at the end of an answer on one side only; n tokens of question and

@@ -42,6 +42,16 @@ func alone(name string) error {
 	return fmt.Errorf("%s runs the model again over the whole context: use Session.Press, not a single layer or PrefillWith", name)
 }
 
+// settledPlans is a press whose plans a replay has made already.
+type settledPlans struct {
+	name  string
+	plans []kvpress.Plan
+}
+
+func (p settledPlans) Name() string { return p.name }
+
+func (p settledPlans) Plan(l *kvpress.Layer) (kvpress.Plan, error) { return p.plans[l.Index], nil }
+
 // A replayed layer is what a replay sees: the queries of the replayed tokens, and the keys of the context and of these
 // tokens. It holds the numbers of one layer during one forward pass.
 type replayed struct {

@@ -275,7 +275,7 @@ func (s *Session) readLayer(r *sessionReader, layer int, h header) error {
 		part := func(m tensor.Mat) tensor.Mat {
 			return tensor.Mat{Rows: n, Cols: c.Dim, Data: m.Data[from*c.Dim : to*c.Dim]}
 		}
-		if err := s.cache.SetPairs(layer, head, part(keys), part(values), positions[from:to]); err != nil {
+		if err := s.cache.Append(layer, head, part(keys), part(values), positions[from:to]); err != nil {
 			return err
 		}
 		from = to

@@ -223,13 +223,18 @@ func planLayers(p kvpress.Press, layers int, layer func(i int) (*kvpress.Layer, 
 	return plans, nil
 }
 
-// plan asks a press for the plans of all layers.
-func (s *Session) plan(ctx context.Context, p kvpress.Press) ([]kvpress.Plan, error) {
+// plan asks a press for the plans of all layers. What it returns beside them puts back pairs that the press leaves
+// behind; nil when there are none.
+func (s *Session) plan(ctx context.Context, p kvpress.Press) ([]kvpress.Plan, func(out *Session) error, error) {
 	p, err := s.settled(ctx, p)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return planLayers(p, s.model.Config.Layers, s.layer)
+	plans, err := planLayers(p, s.model.Config.Layers, s.layer)
+	if r, ok := p.(restored); ok {
+		return plans, r.restore, err
+	}
+	return plans, nil, err
 }
 
 // Press makes a compressed copy of the session; the session itself stays as it is.
@@ -244,9 +249,10 @@ func (s *Session) PressContext(ctx context.Context, p kvpress.Press) (*Session, 
 	start := time.Now()
 	now, during := apart(p)
 	var plans []kvpress.Plan
+	var restore func(out *Session) error
 	if now != nil {
 		var err error
-		if plans, err = s.plan(ctx, now); err != nil {
+		if plans, restore, err = s.plan(ctx, now); err != nil {
 			return nil, fmt.Errorf("press %s: %w", p.Name(), err)
 		}
 	}
@@ -257,6 +263,11 @@ func (s *Session) PressContext(ctx context.Context, p kvpress.Press) (*Session, 
 	out := s.copy(cache)
 	if err := out.pressed(p, plans, during); err != nil {
 		return nil, err
+	}
+	if restore != nil {
+		if err := restore(out); err != nil {
+			return nil, fmt.Errorf("press %s: %w", p.Name(), err)
+		}
 	}
 	out.pressSeconds = since(start)
 	return out, nil
@@ -277,9 +288,10 @@ func (s *Session) PressInPlace(p kvpress.Press) error {
 	start := time.Now()
 	now, during := apart(p)
 	var plans []kvpress.Plan
+	var restore func(out *Session) error
 	if now != nil {
 		var err error
-		if plans, err = s.plan(context.Background(), now); err != nil {
+		if plans, restore, err = s.plan(context.Background(), now); err != nil {
 			return fmt.Errorf("press %s: %w", p.Name(), err)
 		}
 	}
@@ -289,7 +301,13 @@ func (s *Session) PressInPlace(p kvpress.Press) error {
 		}
 	}
 	defer func() { s.pressSeconds = since(start) }()
-	return s.pressed(p, plans, during)
+	if err := s.pressed(p, plans, during); err != nil || restore == nil {
+		return err
+	}
+	if err := restore(s); err != nil {
+		return fmt.Errorf("press %s: %w", p.Name(), err)
+	}
+	return nil
 }
 
 // pressed notes which press made the session what it is, and which will act in its answers.

@@ -33,6 +33,10 @@ var loaders = map[string]func(path string) (kvpress.Method, error){
 		p, err := LUKV(path)
 		return kvpress.Method{Press: p}, err
 	},
+	"restorekv": func(path string) (kvpress.Method, error) {
+		p, err := RestoreKV(path)
+		return kvpress.Method{Press: p}, err
+	},
 	"fastkvzip": func(path string) (kvpress.Method, error) {
 		p, err := FastKVzip(path)
 		return kvpress.Method{Press: p}, err

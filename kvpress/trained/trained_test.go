@@ -1,7 +1,9 @@
 package trained_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,6 +14,7 @@ import (
 	"github.com/kvnotes/kvnotes/kvpress"
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 	"github.com/kvnotes/kvnotes/kvpress/trained"
+	"github.com/kvnotes/kvnotes/kvpress/weights"
 )
 
 // expected are the numbers that make_files.py wrote into the files.
@@ -203,6 +206,48 @@ func TestSavedFilesAreReadAgain(t *testing.T) {
 	for _, c := range [][3]string{{"snapkv", folder, "learns nothing"}, {"qfilter", "testdata/nothing here", "there is no model"}, {"qfilter", folder, "neither"}} {
 		if err := trained.Use(c[0], c[1]); err == nil || !strings.Contains(err.Error(), c[2]) {
 			t.Errorf("%s from %s: %v does not say %q", c[0], c[1], err, c[2])
+		}
+	}
+}
+
+// TestRestoreKV writes tokens and an adapter as their authors do, and reads them.
+func TestRestoreKV(t *testing.T) {
+	folder := t.TempDir()
+	put := func(name string, tensors ...weights.Tensor) {
+		t.Helper()
+		if err := weights.Write(filepath.Join(folder, name), tensors, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	numbers := func(name string, rows, cols int) weights.Tensor {
+		x := weights.Tensor{Name: name, DType: weights.F32, Shape: []int{rows, cols}}
+		for i := range rows * cols {
+			x.Data = binary.LittleEndian.AppendUint32(x.Data, math.Float32bits(float32(i)))
+		}
+		return x
+	}
+	put("restore_embeddings.safetensors", numbers("restore_embeddings", 8, 6))
+	const target = "base_model.model.model.layers.0.self_attn.q_proj"
+	put("adapter_model.safetensors", numbers(target+".lora_A.weight", 2, 6), numbers(target+".lora_B.weight", 4, 2))
+	config := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, "adapter_config.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config(`{"r": 2, "lora_alpha": 6}`)
+	p, err := trained.RestoreKV(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lora := p.Trained.Adapter["layers.0.self_attn.q_proj"]
+	if p.Trained.Embeddings.Rows != 8 || lora.In.Rows != 2 || lora.In.At(1, 0) != 6 || lora.Out.At(1, 1) != 9 {
+		t.Errorf("read %v and %v", p.Trained.Embeddings, p.Trained.Adapter)
+	}
+	for text, want := range map[string]string{`{"r": 0}`: "rank 0", `{"r": 2, "use_dora": true}`: "use_dora true"} {
+		config(text)
+		if _, err := trained.RestoreKV(folder); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v does not say %q", text, err, want)
 		}
 	}
 }

@@ -72,6 +72,8 @@ var classes = map[string]class{
 	"PrefillDecodingPress":          {"prefill_decoding", nil},
 	"AdaSnapKV(fork)":               {"adasnapkv(compat=true)", map[string]string{"window_size": "window", "kernel_size": "kernel", "floor_alpha": "floor"}},
 	"KVzipPress":                    {"kvzip", map[string]string{"layerwise": "layerwise", "n_sink": "sinks", "kvzip_plus_normalization": "plus", "chunk_size": "chunk"}},
+	"KVComposePress":                {"kvcompose", map[string]string{"structured": "!headwise", "agg_task": "task", "agg_group": "group", "agg_head": "heads", "add_v_norm": "value_norm", "add_mean_across_heads": "!no_mean", "keep_token_lower_bound": "least"}},
+	"RestoreKVPress":                {"restorekv", map[string]string{"layerwise": "layerwise", "n_sink": "sinks", "kvzip_plus_normalization": "plus"}},
 	"KeyRerotationPress":            {"rerotate", nil},
 }
 

@@ -42,6 +42,8 @@ type Case struct {
 	Ratio     float64           `json:"ratio"`
 	Spec      *Spec             `json:"press"`
 	Position  int               `json:"question_position"`
+	N         int               `json:"n"`          // tokens of the context
+	Rows      []int             `json:"cache_rows"` // pairs of each layer after the prefill
 	Tokens    []int             `json:"tokens"`
 	Tensors   map[string]string `json:"tensors"`
 	Context   string            `json:"context_tensor"`
@@ -163,6 +165,9 @@ func (g *Group) Floats(name string) ([]float32, []int, error) {
 	return x, t.Shape, err
 }
 
+// Names lists the tensors.
+func (g *Group) Names() []string { return g.file.Names() }
+
 // Layers reads a tensor (layers, rows, cols) as one matrix per layer.
 func (g *Group) Layers(name string) ([]tensor.Mat, error) {
 	x, shape, err := g.Floats(name)
@@ -257,7 +262,22 @@ func (c *Case) QuestionIDs() ([]int, error) {
 }
 
 // Kept is what stayed after the prefill, [layer][KV head]; nil when the case does not say.
-func (c *Case) Kept(heads int) ([][][]int, error) { return c.sets("kept", heads) }
+// Positions behind the context are left out: the original's KVCompose forgets to drop a second copy of it.
+func (c *Case) Kept(heads int) ([][][]int, error) {
+	layers, err := c.sets("kept", heads)
+	for _, kept := range layers {
+		for h, positions := range kept {
+			if c.N > 0 {
+				end, _ := slices.BinarySearch(positions, c.N)
+				kept[h] = positions[:end]
+			}
+		}
+	}
+	return layers, err
+}
+
+// SecondCopy tells of a case whose logits come from a cache with a second copy of the context in it.
+func (c *Case) SecondCopy() bool { return c.N > 0 && len(c.Rows) > 0 && c.Rows[0] == 2*c.N }
 
 // FinalKept are the token positions that are left at the end of an answer, [layer][KV head]; nil where the press does
 // not act in answers. Number tells questions of a real model apart, as in ".0".
