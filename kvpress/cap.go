@@ -98,7 +98,7 @@ func weightedLeverage(weights []float32, vals tensor.Mat, epsilon float64) error
 	for i, w := range weights {
 		tensor.Scale(scaled.Row(i), float32(math.Sqrt(float64(w)+epsilon)))
 	}
-	columns, capacity := transposed(scaled), tensor.New(vals.Cols, vals.Cols)
+	columns, capacity := tensor.Transposed(scaled), tensor.New(vals.Cols, vals.Cols)
 	tensor.MulT(capacity, columns, columns)
 	lev, err := leverages(vals, capacity, 1)
 	for i := range lev {

@@ -188,7 +188,7 @@ func (s *Host) outputNorms(p int) (tensor.Mat, error) {
 
 // gramNorms writes the L2 norm of w·v for every row v, as sqrt(vᵀ·(wᵀ·w)·v): wᵀ·w is far smaller than w.
 func gramNorms(dst []float32, v, w tensor.Mat) {
-	columns, gram := transposed(w), tensor.New(w.Cols, w.Cols)
+	columns, gram := tensor.Transposed(w), tensor.New(w.Cols, w.Cols)
 	tensor.MulT(gram, columns, columns)
 	out := tensor.New(v.Rows, v.Cols)
 	tensor.MulT(out, v, gram)
@@ -203,16 +203,6 @@ func absSum(x []float32) float32 {
 		sum += max(v, -v)
 	}
 	return sum
-}
-
-func transposed(m tensor.Mat) tensor.Mat {
-	t := tensor.New(m.Cols, m.Rows)
-	for i := range m.Rows {
-		for j, v := range m.Row(i) {
-			t.Data[j*m.Rows+i] = v
-		}
-	}
-	return t
 }
 
 // Attention returns the weighted sum of the last queries' attention.
@@ -364,7 +354,7 @@ func Moments(mean []float32, cov tensor.Mat, x tensor.Mat) {
 	for i := range x.Rows {
 		tensor.AddScaled(x.Row(i), -1, mean)
 	}
-	columns := transposed(x)
+	columns := tensor.Transposed(x)
 	tensor.MulT(cov, columns, columns)
 	tensor.Scale(cov.Data, 1/float32(x.Rows))
 }

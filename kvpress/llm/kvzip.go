@@ -2,8 +2,6 @@ package llm
 
 import (
 	"context"
-	"fmt"
-	"slices"
 
 	"github.com/kvnotes/kvnotes/kvpress"
 	"github.com/kvnotes/kvnotes/kvpress/progress"
@@ -32,72 +30,21 @@ func (p KVzip) Name() string { return kvpress.Spell("kvzip", p) }
 func (p KVzip) Plan(*kvpress.Layer) (kvpress.Plan, error) { return kvpress.Plan{}, alone("kvzip") }
 
 func (p KVzip) settle(ctx context.Context, s *Session) (kvpress.Press, error) {
-	sinks := 4
-	if p.Sinks != 0 {
-		sinks = max(p.Sinks, 0)
+	c, sinks := s.model.Config, max(orElse(p.Sinks, 4), 0)
+	var values []tensor.Mat
+	for range c.Layers {
+		values = append(values, tensor.New(c.KVHeads, len(s.ids)))
 	}
-	scores := make([]kvpress.Scores, s.model.Config.Layers)
-	if p.Budget != kvpress.Ratio(0) { // nothing to decide otherwise
-		values, err := p.repeat(ctx, s, sinks)
-		if err != nil {
-			return nil, err
-		}
-		top := float32(0)
-		for _, v := range values {
-			top = max(top, tensor.Max(v.Data))
-		}
-		for layer, v := range values {
-			force := upTo(0, min(sinks, len(s.ids)))
-			for h := range v.Rows {
-				for _, f := range force {
-					v.Row(h)[f] = top + 1
-				}
-			}
-			scores[layer] = kvpress.Scores{Values: v, Force: force}
-		}
+	if p.Budget == kvpress.Ratio(0) { // nothing to decide
+		return lowest("kvzip", values, sinks, p.Budget, p.Layerwise), nil
 	}
-	return kvpress.Lowest{Scorer: kvpress.Fixed("kvzip", scores), Budget: p.Budget, Layerwise: p.Layerwise}, nil
-}
-
-// repeat runs the repetition, chunk after chunk, and returns the scores of each layer, (KVHeads, Len).
-func (p KVzip) repeat(ctx context.Context, s *Session, sinks int) ([]tensor.Mat, error) {
-	c, m := s.model.Config, s.model
-	values := make([]tensor.Mat, c.Layers)
-	for i := range values {
-		values[i] = tensor.New(c.KVHeads, len(s.ids))
-	}
-	before, after, err := m.frame("dummy context")
-	if err != nil {
-		return nil, err
-	}
-	if !m.Tokenizer.HasChatTemplate() {
-		before = "dummy context"
-	}
-	start := len(m.Tokenizer.Encode(before[:len(before)-len("dummy context")]))
-	suffix := m.Tokenizer.Encode(after)
-	chunk := p.Chunk
-	if chunk == 0 {
-		chunk = 2048
-	}
-	if chunk < 1 {
-		return nil, fmt.Errorf("%w: chunk is %d: at least one token", kvpress.ErrBadParameter, p.Chunk)
-	}
-	for from := start; from < len(s.ids); from += chunk {
-		to := min(len(s.ids), from+chunk)
-		prompt := m.Tokenizer.Encode("\n\nRepeat the previous context exactly.")
-		if from > start {
-			prompt = append(m.Tokenizer.Encode("\n\nRepeat the part of the previous context exactly, starting with"), s.ids[max(start, from-8):from]...)
-		}
-		ids := slices.Concat(prompt, suffix, s.ids[from:to])
-		err := s.runAgain(ctx, ids, func(r replayed) error {
-			progress.Report(ctx, "repeat", int64((from-start)*c.Layers+(r.layer+1)*(to-from)), int64((len(s.ids)-start)*c.Layers))
+	err := s.repetitions(orElse(p.Chunk, 2048), func(ids []int, from, to int) error {
+		return s.runAgain(ctx, ids, func(r replayed) error {
+			progress.Report(ctx, "repeat", int64(from*c.Layers+(r.layer+1)*(to-from)), int64(len(s.ids)*c.Layers))
 			return p.look(r, values[r.layer], from, to, len(s.ids), min(sinks, from))
 		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return values, nil
+	})
+	return lowest("kvzip", values, sinks, p.Budget, p.Layerwise), err
 }
 
 // look finds the largest attention that the replayed tokens pay to each pair of a chunk of the context. They see the

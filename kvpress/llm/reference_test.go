@@ -113,6 +113,11 @@ func runTiny(t *testing.T, m *llm.LLM, whole *llm.Session, c *reference.Case, r 
 		r.ties++
 		return
 	}
+	if err := compareReplay(c, p, s); err != nil {
+		r.wrong++
+		t.Errorf("%s: %v", c.ID, err)
+		return
+	}
 	if c.SecondCopy() { // only what is kept of the first one counts
 		return
 	}
@@ -330,6 +335,53 @@ func compareKept(c *reference.Case, whole, s *llm.Session, tolerance float64) (t
 		}
 	}
 	return tie, nil
+}
+
+// compareReplay compares scores of presses that run the model again, and the pairs that they put into the cache: other
+// scores are compared by package kvpress.
+func compareReplay(c *reference.Case, p kvpress.Press, s *llm.Session) error {
+	if p == nil || !llm.RunsAgain(p) {
+		return nil
+	}
+	want, err := c.Scores()
+	if err != nil {
+		return err
+	}
+	allowed := c.Tolerance()
+	for layer, m := range want {
+		for i, v := range s.Plans()[layer].Scores.Data {
+			if d := math.Abs(float64(v - m.Data[i])); d > allowed.Absolute+allowed.Relative*math.Abs(float64(m.Data[i])) {
+				return fmt.Errorf("layer %d: score %d is %g, the reference has %g", layer, i, v, m.Data[i])
+			}
+		}
+	}
+	if c.Tensors["keys"] == "" {
+		return nil
+	}
+	for kind, of := range map[string]func(*kvpress.Layer, int) (tensor.Mat, error){"keys": (*kvpress.Layer).Keys, "values": (*kvpress.Layer).Values} {
+		want, err := c.Edited(kind)
+		if err != nil {
+			return err
+		}
+		for layer := range want {
+			l, err := s.Layer(layer)
+			if err != nil {
+				return err
+			}
+			for h, m := range want[layer] {
+				rows, err := of(l, h)
+				if err != nil {
+					return err
+				}
+				for i, v := range rows.Slice(rows.Rows-m.Rows, rows.Rows).Data {
+					if d := math.Abs(float64(v - m.Data[i])); d > reference.EditedPairs {
+						return fmt.Errorf("layer %d: KV head %d: number %d of the appended %s is %g, the reference has %g", layer, h, i, kind, v, m.Data[i])
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // tiedBefore tells whether positions of one head are tied in the numbers that their scores were made of: LagKV's are

@@ -58,6 +58,7 @@ type replayed struct {
 	layer  int
 	source kvpress.Source
 	states tensor.Mat // (replayed tokens, Width) inputs of the attention block
+	stream Buf        // (replayed tokens, Width) the residual stream behind the layer
 	config Config
 }
 
@@ -89,7 +90,7 @@ func (s *Session) runAgain(ctx context.Context, ids []int, show func(r replayed)
 		if err != nil {
 			return err
 		}
-		r := replayed{layer: layer, source: source, config: d.config}
+		r := replayed{layer: layer, source: source, stream: w.x, config: d.config}
 		if r.states, err = source.Hidden(); err != nil {
 			return err
 		}

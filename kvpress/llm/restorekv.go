@@ -48,8 +48,10 @@ func (p RestoreKV) settle(ctx context.Context, s *Session) (kvpress.Press, error
 	if tokens.Cols != s.model.Config.Width {
 		return nil, fmt.Errorf("its trained tokens have %d channels, the model %d: take those of this model", tokens.Cols, s.model.Config.Width)
 	}
-	budget := p.Budget
-	switch { // the summary takes its part of the budget
+	zip := KVzip{Budget: p.Budget, Layerwise: p.Layerwise, Sinks: p.Sinks, Plus: p.Plus, Chunk: p.Chunk}
+	switch budget := &zip.Budget; { // the summary takes its part of the budget
+	case *budget == kvpress.Ratio(0): // nothing goes that a summary could stand for
+		return zip.settle(ctx, s)
 	case budget.PerHead > 0:
 		budget.PerHead = max(1, budget.PerHead-tokens.Rows)
 	case budget.Total > 0:
@@ -58,12 +60,12 @@ func (p RestoreKV) settle(ctx context.Context, s *Session) (kvpress.Press, error
 	default:
 		budget.Removed = min(1, budget.Removed+float64(tokens.Rows)/float64(len(s.ids)))
 	}
-	zip, err := KVzip{Budget: budget, Layerwise: p.Layerwise, Sinks: p.Sinks, Plus: p.Plus, Chunk: p.Chunk}.settle(ctx, s)
+	rest, err := zip.settle(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	summary, err := s.summary(ctx, p.Trained)
-	return restored{zip, summary}, err
+	return restored{rest, summary}, err
 }
 
 // restored is a press that leaves pairs behind.

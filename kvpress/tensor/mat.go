@@ -37,6 +37,17 @@ func (m Mat) Slice(from, to int) Mat {
 	return Mat{Rows: to - from, Cols: m.Cols, Data: m.Data[from*m.Cols : to*m.Cols]}
 }
 
+// Transposed is a copy with rows and columns exchanged.
+func Transposed(m Mat) Mat {
+	t := New(m.Cols, m.Rows)
+	for i := range m.Rows {
+		for j, v := range m.Row(i) {
+			t.Data[j*m.Rows+i] = v
+		}
+	}
+	return t
+}
+
 // String says the shape and the first numbers.
 func (m Mat) String() string {
 	s := fmt.Sprintf("matrix (%d, %d)", m.Rows, m.Cols)

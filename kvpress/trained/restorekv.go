@@ -2,6 +2,7 @@ package trained
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -66,12 +67,19 @@ func adapterScale(path string) (float32, error) {
 		Alpha float32 `json:"lora_alpha"`
 		RS    bool    `json:"use_rslora"`
 		DoRA  bool    `json:"use_dora"`
+		Bias  string  `json:"bias"`
+
+		Ranks  map[string]float32 `json:"rank_pattern"`
+		Alphas map[string]float32 `json:"alpha_pattern"`
 	}
 	if err := json.Unmarshal(text, &c); err != nil {
 		return 0, at(path, err)
 	}
 	if c.Rank < 1 || c.RS || c.DoRA {
 		return 0, at(path, fmt.Errorf("rank %v, use_rslora %v, use_dora %v: a plain LoRA of rank 1 or more is wanted", c.Rank, c.RS, c.DoRA))
+	}
+	if len(c.Ranks)+len(c.Alphas) > 0 || c.Bias != "" && c.Bias != "none" {
+		return 0, at(path, errors.New("rank_pattern, alpha_pattern or a bias is set: a LoRA with one rank and factor is wanted"))
 	}
 	return c.Alpha / c.Rank, nil
 }

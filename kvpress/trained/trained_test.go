@@ -210,6 +210,21 @@ func TestSavedFilesAreReadAgain(t *testing.T) {
 	}
 }
 
+// TestRestoreKVOfPEFT reads what the PEFT library itself wrote.
+func TestRestoreKVOfPEFT(t *testing.T) {
+	p, err := trained.RestoreKV("testdata/restorekv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := p.Trained.Embeddings; e.Rows != 3 || e.Cols != 8 || len(p.Trained.Adapter) != 6 {
+		t.Fatalf("embeddings %v, adapter %v", e, p.Trained.Adapter)
+	}
+	a := p.Trained.Adapter["layers.1.mlp.down_proj"]
+	if a.In.Rows != 2 || a.Out.Rows != 8 || !slices.Equal(a.In.Data, expected(t, "lora_down")) || !slices.Equal(a.Out.Data, expected(t, "lora_up")) {
+		t.Errorf("the adapter of down_proj is %v", a)
+	}
+}
+
 // TestRestoreKV writes tokens and an adapter as their authors do, and reads them.
 func TestRestoreKV(t *testing.T) {
 	folder := t.TempDir()
@@ -244,7 +259,7 @@ func TestRestoreKV(t *testing.T) {
 	if p.Trained.Embeddings.Rows != 8 || lora.In.Rows != 2 || lora.In.At(1, 0) != 6 || lora.Out.At(1, 1) != 9 {
 		t.Errorf("read %v and %v", p.Trained.Embeddings, p.Trained.Adapter)
 	}
-	for text, want := range map[string]string{`{"r": 0}`: "rank 0", `{"r": 2, "use_dora": true}`: "use_dora true"} {
+	for text, want := range map[string]string{`{"r": 0}`: "rank 0", `{"r": 2, "use_dora": true}`: "use_dora true", `{"r": 2, "rank_pattern": {"q_proj": 4}}`: "rank_pattern"} {
 		config(text)
 		if _, err := trained.RestoreKV(folder); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v does not say %q", text, err, want)

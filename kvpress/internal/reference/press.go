@@ -74,6 +74,7 @@ var classes = map[string]class{
 	"KVzipPress":                    {"kvzip", map[string]string{"layerwise": "layerwise", "n_sink": "sinks", "kvzip_plus_normalization": "plus", "chunk_size": "chunk"}},
 	"KVComposePress":                {"kvcompose", map[string]string{"structured": "!headwise", "agg_task": "task", "agg_group": "group", "agg_head": "heads", "add_v_norm": "value_norm", "add_mean_across_heads": "!no_mean", "keep_token_lower_bound": "least"}},
 	"RestoreKVPress":                {"restorekv", map[string]string{"layerwise": "layerwise", "n_sink": "sinks", "kvzip_plus_normalization": "plus"}},
+	"KVgradPress":                   {"kvgrad", map[string]string{"layerwise": "layerwise", "n_sink": "sinks", "chunk_size": "chunk"}},
 	"KeyRerotationPress":            {"rerotate", nil},
 }
 

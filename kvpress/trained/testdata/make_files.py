@@ -1,4 +1,4 @@
-"""Write small files in the formats of the methods' authors, and what they hold, with real PyTorch and numpy.
+"""Write small files in the formats of the methods' authors, and what they hold, with real PyTorch, PEFT and numpy.
 
     python3 make_files.py OUT
 """
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
 L, H, K, D, W, O, S = 2, 4, 2, 3, 6, 4, 5  # layers, heads, KV heads, channels, width, gate size, base keys
 torch.manual_seed(0)
@@ -53,4 +55,17 @@ gates = [{k: v.bfloat16() for k, v in g.items()} for g in gates]
 torch.save({"module": gates, "loss": np.float64(0.5), "step": 10, "names": ["a", "b"]}, out / "gates.pt")
 expected["k_base"] = gates[1]["k_base"].float().flatten().tolist()
 expected["b"] = gates[0]["b"].float().flatten().tolist()
+
+(out / "restorekv").mkdir(exist_ok=True)
+config = LlamaConfig(hidden_size=8, intermediate_size=12, num_hidden_layers=L, num_attention_heads=2, num_key_value_heads=1, vocab_size=11)
+lora = LoraConfig(r=2, lora_alpha=6, target_modules=["q_proj", "v_proj", "down_proj"], task_type="CAUSAL_LM", init_lora_weights=False)
+model = get_peft_model(LlamaForCausalLM(config), lora)
+model.save_pretrained(out / "restorekv")
+(out / "restorekv" / "README.md").unlink()
+save_file({"restore_embeddings": torch.randn(3, 8).bfloat16()}, out / "restorekv" / "restore_embeddings.safetensors")
+for name, p in model.named_parameters():
+    if name.endswith("layers.1.mlp.down_proj.lora_A.default.weight"):
+        expected["lora_down"] = p.flatten().tolist()
+    if name.endswith("layers.1.mlp.down_proj.lora_B.default.weight"):
+        expected["lora_up"] = (p * 3).flatten().tolist()
 (out / "expected.json").write_text(json.dumps(expected) + "\n")
