@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"kvpress":                    {"kvpress/tensor"},
 	"kvpress/presstest":          {"kvpress", "kvpress/tensor"},
 	"kvpress/trained":            {"kvpress", "kvpress/tensor", "kvpress/weights", "kvpress/hub", "kvpress/llm"},
+	"kvpress/internal/invented":  {"kvpress", "kvpress/tensor"},
 	"kvpress/internal/reference": {"kvpress", "kvpress/tensor", "kvpress/weights"},
 	"kvpress/hub":                {"kvpress/needle", "kvpress/tensor", "kvpress/weights"},
 	"kvpress/llm":                {"kvpress", "kvpress/hub", "kvpress/progress", "kvpress/tensor", "kvpress/tokenizer", "kvpress/weights"},

@@ -1,19 +1,19 @@
 package presstest_test
 
 import (
-	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/internal/invented"
 	"github.com/kvnotes/kvnotes/kvpress/presstest"
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
 // TestMethods checks every method of the catalogue, in the simplest spelling that makes a press of it.
 func TestMethods(t *testing.T) {
-	train()
+	invented.Register(kvpress.Layer{Layers: presstest.Depth, Heads: presstest.Heads, KVHeads: presstest.KVHeads, Dim: presstest.Dim, Width: presstest.Width})
 	for _, m := range kvpress.Methods() {
 		t.Run(m.Name, func(t *testing.T) {
 			if m.Scorer != nil && m.Name != "criticalkv" && m.Name != "shared" { // these need another one inside
@@ -36,56 +36,6 @@ func TestMethods(t *testing.T) {
 			t.Error(err)
 		}
 	}
-}
-
-// train registers the methods with trained weights for the model of presstest, with invented ones.
-func train() {
-	r := rand.New(rand.NewPCG(1, 2))
-	normal := func(rows, cols int) tensor.Mat {
-		m := tensor.New(rows, cols)
-		for i := range m.Data {
-			m.Data[i] = float32(r.NormFloat64()) * 0.3
-		}
-		return m
-	}
-	const small = 4
-	group := presstest.Heads / presstest.KVHeads
-	var filter kvpress.QFilter
-	var stats kvpress.ExpectedAttentionStats
-	var zap kvpress.KVzap
-	var fast kvpress.FastKVzip
-	for range presstest.Depth {
-		filter.Filters = append(filter.Filters, normal(presstest.KVHeads, presstest.Dim))
-		stats.Mean = append(stats.Mean, normal(presstest.Heads, presstest.Dim))
-		var cov []tensor.Mat
-		for range presstest.Heads {
-			a, c := normal(presstest.Dim, presstest.Dim), tensor.New(presstest.Dim, presstest.Dim)
-			tensor.MulT(c, a, a)
-			cov = append(cov, c)
-		}
-		stats.Cov = append(stats.Cov, cov)
-		zap.Nets = append(zap.Nets, []kvpress.Affine{{Weight: normal(8, presstest.Width), Bias: make([]float32, 8)}, {Weight: normal(presstest.KVHeads, 8)}})
-		fast.Gates = append(fast.Gates, kvpress.Gate{
-			Query:     kvpress.Affine{Weight: normal(presstest.Heads*small, presstest.Width)},
-			Key:       kvpress.Affine{Weight: normal(presstest.KVHeads*small, presstest.Width)},
-			QueryNorm: []float32{1, 1, 1, 1}, KeyNorm: []float32{1, 1, 1, 1},
-			Base: []tensor.Mat{normal(3, small), normal(3, small), normal(3, small)}, Bias: normal(presstest.KVHeads, group),
-		})
-	}
-	lukv := kvpress.LUKV{Scorer: kvpress.KeyDiff{}}
-	for i := range 99 {
-		curve := tensor.New(presstest.Depth, presstest.KVHeads)
-		for j := range curve.Data {
-			curve.Data[j] = float32(i+1) / 100 * (0.8 + 0.1*float32(j%3))
-		}
-		lukv.Curve = append(lukv.Curve, curve)
-	}
-	kvpress.Register(kvpress.Method{Name: "qfilter", Scorer: filter})
-	kvpress.Register(kvpress.Method{Name: "expected_attention_stats", Scorer: stats})
-	kvpress.Register(kvpress.Method{Name: "kvzap", Scorer: zap})
-	kvpress.Register(kvpress.Method{Name: "fastkvzip", Press: fast})
-	kvpress.Register(kvpress.Method{Name: "lukv", Press: lukv})
-	kvpress.Register(kvpress.Method{Name: "duo_attention", Example: "duo_attention(ratio=0.5)", Press: kvpress.DuoAttention{Pattern: normal(presstest.Depth, presstest.KVHeads), Sinks: 4, Recent: 16}})
 }
 
 // A bad press breaks one promise.
