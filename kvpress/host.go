@@ -20,6 +20,7 @@ type Host struct {
 	Dim      int                                                   // channels of a head
 	Group    int                                                   // query heads per KV head
 	Scale    float32                                               // factor on q·k; 0 means 1/sqrt(Dim)
+	Window   int                                                   // positions that a query looks back, its own included; 0 means all
 	States   func() (tensor.Mat, error)                            // hidden states (Tokens, Width)
 	Query    func(head, last int) (tensor.Mat, error)              // queries before RoPE (last, Dim)
 	KeyStart func(head int) (tensor.Mat, error)                    // keys before RoPE (Tokens, Dim)
@@ -268,9 +269,14 @@ func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []fl
 			seen := s.visible(h, s.position(s.Tokens-last+from+n-1))
 			weights = s.dots(weights.Data, h, q.Slice(from, from+n), seen)
 			for i := range n {
-				row := weights.Row(i)[:s.visible(h, s.position(s.Tokens-last+from+i))]
+				position := s.position(s.Tokens - last + from + i)
+				first, end := 0, s.visible(h, position)
+				if s.Window > 0 {
+					first = s.visible(h, position-s.Window)
+				}
+				row := weights.Row(i)[first:end]
 				tensor.Softmax(row)
-				fold(dst, row, rowWeights[from+i])
+				fold(dst[first:], row, rowWeights[from+i])
 			}
 		}
 		return nil
@@ -303,7 +309,7 @@ func (s *Host) position(i int) int {
 func (s *Host) visible(h, position int) int {
 	n := s.pairs(h)
 	if s.At == nil {
-		return min(n, position+1)
+		return min(n, max(0, position+1))
 	}
 	return sort.SearchInts(s.At[h][:n], position+1)
 }

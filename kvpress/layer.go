@@ -21,6 +21,7 @@ type Layer struct {
 	Tokens    int     // tokens whose hidden states the layer can show; in a prefill, all of them
 	Next      int     // position of the token that follows; 0 means Tokens
 	PairBytes int     // bytes of one key-value pair of one head
+	Window    int     // positions that a query looks back, its own included; 0 means all. PlanLayer keeps such layers whole
 	Ratio     float64 // fraction that the budget rule is about to remove; 0 when nobody said
 
 	// Draws, when not empty, is handed out by Uniform and Normal instead of fresh random numbers, first one first.

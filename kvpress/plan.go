@@ -55,6 +55,52 @@ func KeepAll(l *Layer) Plan {
 	return p
 }
 
+// PlanLayer asks a press for the plan of one layer and checks it. A layer that looks back over a window is kept whole,
+// without asking: what it does not see is lost to it anyway. A panic of the press becomes an error.
+func PlanLayer(p Press, i int, layer func(i int) (*Layer, error)) (plan Plan, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("layer %d: panic: %v", i, r)
+		}
+	}()
+	l, err := layer(i)
+	if err != nil {
+		return plan, err
+	}
+	if l.Window > 0 {
+		return KeepAll(l), nil
+	}
+	plan, err = p.Plan(l)
+	if err == nil && plan.Wait == nil {
+		err = plan.Check(l)
+	}
+	return plan, err
+}
+
+// PlanLayers asks a press for the plans of all layers, several at a time, and settles those that wait for each other.
+func PlanLayers(p Press, layers int, layer func(i int) (*Layer, error)) ([]Plan, error) {
+	plans, errs := make([]Plan, layers), make([]error, layers)
+	tensor.Parallel(layers, func(i int) { plans[i], errs[i] = PlanLayer(p, i, layer) })
+	var waiting []Plan
+	var at []int
+	for i, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+		if plans[i].Wait != nil {
+			waiting, at = append(waiting, plans[i]), append(at, i)
+		}
+	}
+	if len(waiting) == 0 {
+		return plans, nil
+	}
+	err := waiting[0].Wait(waiting)
+	for i, plan := range waiting {
+		plans[at[i]] = plan
+	}
+	return plans, err
+}
+
 // Kept is the number of pairs that stay, over all heads.
 func (p Plan) Kept() int {
 	n := 0

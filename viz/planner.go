@@ -1,13 +1,11 @@
 package viz
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/kvnotes/kvnotes/kvpress"
 	"github.com/kvnotes/kvnotes/kvpress/llm"
-	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
 // A planner asks presses for their plans of one whole session, many times. What a scorer said is remembered, so that
@@ -59,35 +57,7 @@ func (k keepAll) Name() string                                { return k.name }
 func (k keepAll) Plan(l *kvpress.Layer) (kvpress.Plan, error) { return kvpress.KeepAll(l), nil }
 
 func (p *planner) layerByLayer(press kvpress.Press) ([]kvpress.Plan, error) {
-	n := len(p.session.Lens())
-	plans, errs := make([]kvpress.Plan, n), make([]error, n)
-	tensor.Parallel(n, func(i int) { plans[i], errs[i] = p.layer(press, i) })
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	if n > 0 && plans[0].Wait != nil {
-		return plans, plans[0].Wait(plans)
-	}
-	return plans, nil
-}
-
-// layer asks for the plan of one layer. A panic of a press typed into a cell becomes an error.
-func (p *planner) layer(press kvpress.Press, i int) (plan kvpress.Plan, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("layer %d: panic: %v", i, r)
-		}
-	}()
-	l, err := p.session.Layer(i)
-	if err != nil {
-		return plan, err
-	}
-	if plan, err = press.Plan(l); err == nil && plan.Wait == nil {
-		err = plan.Check(l)
-	}
-	return plan, err
+	return kvpress.PlanLayers(press, len(p.session.Lens()), p.session.Layer)
 }
 
 // remembering is the press with a memory around its scorer, if it has one whose scores do not depend on the ratio.

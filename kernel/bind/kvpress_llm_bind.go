@@ -16,11 +16,14 @@ func init() {
 		Name: "llm",
 		Binds: map[string]reflect.Value{
 			"Full":      reflect.ValueOf(kvpress_llm.Full),
+			"GELUTanh":  reflect.ValueOf(kvpress_llm.GELUTanh),
 			"KeysOnly":  reflect.ValueOf(kvpress_llm.KeysOnly),
 			"Load":      reflect.ValueOf(kvpress_llm.Load),
 			"RunsAgain": reflect.ValueOf(kvpress_llm.RunsAgain),
+			"SiLU":      reflect.ValueOf(kvpress_llm.SiLU),
 		},
 		Types: map[string]reflect.Type{
+			"Activation":      reflect.TypeOf((*kvpress_llm.Activation)(nil)).Elem(),
 			"Answer":          reflect.TypeOf((*kvpress_llm.Answer)(nil)).Elem(),
 			"Attention":       reflect.TypeOf((*kvpress_llm.Attention)(nil)).Elem(),
 			"Backend":         reflect.TypeOf((*kvpress_llm.Backend)(nil)).Elem(),
@@ -57,6 +60,7 @@ func init() {
 	})
 	document(map[string]string{
 		"github.com/kvnotes/kvnotes/kvpress/llm":                         "package llm\n\nPackage llm runs language models whose key-value cache can be looked at and compressed. A model prefills a\ncontext once, into a Session; a session can be pressed many times, and each pressed copy answers questions.\n\nThe arithmetic is a Backend's (package cpu, package cuda); the presses are package kvpress's.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Activation":              "type Activation int\n\nAn Activation is the curve that gates go through.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Answer":                  "type Answer struct {\n\tText\t\tstring\n\tTokens\t\t[]int\n\tAsked\t\t[]int\t\t// tokens of the question, with what the chat template adds\n\tGaps\t\t[]float32\t// per token: best minus second-best logit; small gaps may flip by rounding\n\tSeconds\t\tfloat64\t\t// question and answer\n\tTokenMillis\tfloat64\t\t// median time of a token after the first, in milliseconds\n\n\tKV\t\tint64\t\t// bytes of the pairs held at the end, those of the question and the answer included\n\tCompressions\t[]Compression\t// what a press that acts in answers let go, in order\n}\n\nAn Answer is what the model said.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Answer.Asked":            "Asked []int\n\ntokens of the question, with what the chat template adds",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Answer.Compressions":     "Compressions []Compression\n\nwhat a press that acts in answers let go, in order",
@@ -66,7 +70,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Answer.Text":             "Text string",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Answer.TokenMillis":      "TokenMillis float64\n\nmedian time of a token after the first, in milliseconds",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Answer.Tokens":           "Tokens []int",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Attention":               "type Attention struct {\n\tLayer\t\tint\n\tHeads\t\tint\n\tKVHeads\t\tint\n\tDim\t\tint\n\tPositions\t[]int\t// of the new tokens, ascending\n\tRope\t\ttensor.Rope\n\tScale\t\tfloat32\t// on q·k\n\tWindow\t\tint\t// a token sees its last Window pairs; 0 means all\n\tQueryNorm\tWeight\t// norm of each query head before RoPE (Dim); Mem is nil for none\n\tKeyNorm\t\tWeight\t// norm of each key before RoPE (Dim); Mem is nil for none\n\tEpsilon\t\tfloat32\t// of these norms\n}\n\nAn Attention says how one layer attends. Its qkv rows hold Heads queries, KVHeads keys and KVHeads values of Dim\nchannels each.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Attention":               "type Attention struct {\n\tLayer\t\tint\n\tHeads\t\tint\n\tKVHeads\t\tint\n\tDim\t\tint\n\tPositions\t[]int\t// of the new tokens, ascending\n\tRope\t\ttensor.Rope\n\tScale\t\tfloat32\t// on q·k\n\tWindow\t\tint\t// a token sees its last Window pairs, its own included; 0 means all\n\tQueryNorm\tWeight\t// norm of each query head before RoPE (Dim); Mem is nil for none\n\tKeyNorm\t\tWeight\t// norm of each key before RoPE (Dim); Mem is nil for none\n\tEpsilon\t\tfloat32\t// of these norms\n}\n\nAn Attention says how one layer attends. Its qkv rows hold Heads queries, KVHeads keys and KVHeads values of Dim\nchannels each.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Dim":           "Dim int",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Epsilon":       "Epsilon float32\n\nof these norms",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Heads":         "Heads int",
@@ -77,20 +81,20 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.QueryNorm":     "QueryNorm Weight\n\nnorm of each query head before RoPE (Dim); Mem is nil for none",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Rope":          "Rope tensor.Rope",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Scale":         "Scale float32\n\non q·k",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Window":        "Window int\n\na token sees its last Window pairs; 0 means all",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Backend":                 "type Backend interface {\n\tName() string\t// as commands spell it: \"cpu\", \"cuda\"\n\n\t// Upload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.\n\tUpload(parts ...weights.Tensor) (Weight, error)\n\t// Alloc makes room for a matrix (rows, cols).\n\tAlloc(rows, cols int) (Buf, error)\n\t// NewCache makes an empty cache.\n\tNewCache(c CacheShape) (Cache, error)\n\n\tEmbed(dst Buf, table Weight, ids []int)\t\t\t// dst row i = table row ids[i]\n\tNorm(dst, x Buf, w Weight, epsilon float32)\t\t// root-mean-square norm of each row, times w\n\tMatMul(dst, x Buf, w Weight)\t\t\t\t// dst = x · wᵀ\n\tAttend(dst, qkv Buf, c Cache, a Attention)\t\t// rotates, appends keys and values to the cache, attends\n\tAddRow(dst Buf, w Weight)\t\t\t\t// every row of dst += the vector w\n\tGate(dst, gateUp Buf)\t\t\t\t\t// dst = silu(first half of the columns) * second half\n\tAdd(dst, x Buf)\t\t\t\t\t\t// dst += x\n\tRead(dst []float32, x Buf) error\t\t\t// copies x to the host, or reports what went wrong before\n\tWrite(dst Buf, src []float32) error\t\t\t// copies src from the host\n\tLayer(c Cache, p Projections) (kvpress.Source, error)\t// what a press sees of one layer\n\tClose() error\n}\n\nA Backend does the arithmetic of a forward pass on one device. Verbs return no error: the first failure is kept\nand reported by Read. A backend is free to fuse work behind a verb.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Window":        "Window int\n\na token sees its last Window pairs, its own included; 0 means all",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend":                 "type Backend interface {\n\tName() string\t// as commands spell it: \"cpu\", \"cuda\"\n\n\t// Upload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.\n\tUpload(parts ...weights.Tensor) (Weight, error)\n\t// Alloc makes room for a matrix (rows, cols).\n\tAlloc(rows, cols int) (Buf, error)\n\t// NewCache makes an empty cache.\n\tNewCache(c CacheShape) (Cache, error)\n\n\tEmbed(dst Buf, table Weight, ids []int, scale float32)\t// dst row i = table row ids[i] * scale\n\tNorm(dst, x Buf, w Weight, epsilon float32)\t\t// root-mean-square norm of each row, times w; dst may be x\n\tMatMul(dst, x Buf, w Weight)\t\t\t\t// dst = x · wᵀ\n\tAttend(dst, qkv Buf, c Cache, a Attention)\t\t// rotates, appends keys and values to the cache, attends\n\tAddRow(dst Buf, w Weight)\t\t\t\t// every row of dst += the vector w\n\tGate(dst, gateUp Buf, a Activation)\t\t\t// dst = a(first half of the columns) * second half\n\tAdd(dst, x Buf)\t\t\t\t\t\t// dst += x\n\tRead(dst []float32, x Buf) error\t\t\t// copies x to the host, or reports what went wrong before\n\tWrite(dst Buf, src []float32) error\t\t\t// copies src from the host\n\tLayer(c Cache, p Projections) (kvpress.Source, error)\t// what a press sees of one layer\n\tClose() error\n}\n\nA Backend does the arithmetic of a forward pass on one device. Verbs return no error: the first failure is kept\nand reported by Read. A backend is free to fuse work behind a verb.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Add":             "func Add(dst, x Buf)\n\ndst += x",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.AddRow":          "func AddRow(dst Buf, w Weight)\n\nevery row of dst += the vector w",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Alloc":           "func Alloc(rows, cols int) (Buf, error)\n\nAlloc makes room for a matrix (rows, cols).",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Attend":          "func Attend(dst, qkv Buf, c Cache, a Attention)\n\nrotates, appends keys and values to the cache, attends",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Close":           "func Close() error",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Embed":           "func Embed(dst Buf, table Weight, ids []int)\n\ndst row i = table row ids[i]",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Gate":            "func Gate(dst, gateUp Buf)\n\ndst = silu(first half of the columns) * second half",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Embed":           "func Embed(dst Buf, table Weight, ids []int, scale float32)\n\ndst row i = table row ids[i] * scale",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Gate":            "func Gate(dst, gateUp Buf, a Activation)\n\ndst = a(first half of the columns) * second half",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Layer":           "func Layer(c Cache, p Projections) (kvpress.Source, error)\n\nwhat a press sees of one layer",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.MatMul":          "func MatMul(dst, x Buf, w Weight)\n\ndst = x · wᵀ",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Name":            "func Name() string\n\nas commands spell it: \"cpu\", \"cuda\"",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.NewCache":        "func NewCache(c CacheShape) (Cache, error)\n\nNewCache makes an empty cache.",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Norm":            "func Norm(dst, x Buf, w Weight, epsilon float32)\n\nroot-mean-square norm of each row, times w",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Norm":            "func Norm(dst, x Buf, w Weight, epsilon float32)\n\nroot-mean-square norm of each row, times w; dst may be x",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Read":            "func Read(dst []float32, x Buf) error\n\ncopies x to the host, or reports what went wrong before",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Upload":          "func Upload(parts ...weights.Tensor) (Weight, error)\n\nUpload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Write":           "func Write(dst Buf, src []float32) error\n\ncopies src from the host",
@@ -140,8 +144,8 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Compression":             "type Compression struct {\n\tNext\tint\t\t// position of the token that follows\n\tEvicted\t[][][]int\t// token positions that went, [layer][KV head]\n}\n\nA Compression says what went at one moment of an answer.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Compression.Evicted":     "Evicted [][][]int\n\ntoken positions that went, [layer][KV head]",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Compression.Next":        "Next int\n\nposition of the token that follows",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Config":                  "type Config struct {\n\tArchitecture\tstring\t// \"LlamaForCausalLM\"\n\tWidth\t\tint\t// channels of the model\n\tLayers\t\tint\n\tHeads\t\tint\t// query heads\n\tKVHeads\t\tint\t// key-value heads\n\tDim\t\tint\t// channels of a head\n\tInner\t\tint\t// channels inside the MLP\n\tVocabulary\tint\n\tMaxPositions\tint\n\tEpsilon\t\tfloat32\t// of the norms\n\tActivation\tstring\t// of the MLP: \"silu\"\n\tTied\t\tbool\t// the output head is the embedding table\n\tRope\t\tRopeConfig\n\tEOS\t\t[]int\t// tokens that end an answer\n}\n\nA Config holds the sizes and constants of a model, read from its config.json. Both spellings are read: that of\ntransformers 5 (rope_parameters, dtype) and the published one (rope_theta, rope_scaling, torch_dtype).",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Config.Activation":       "Activation string\n\nof the MLP: \"silu\"",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Config":                  "type Config struct {\n\tArchitecture\tstring\t// \"LlamaForCausalLM\"\n\tWidth\t\tint\t// channels of the model\n\tLayers\t\tint\n\tHeads\t\tint\t// query heads\n\tKVHeads\t\tint\t// key-value heads\n\tDim\t\tint\t// channels of a head\n\tInner\t\tint\t// channels inside the MLP\n\tVocabulary\tint\n\tMaxPositions\tint\n\tEpsilon\t\tfloat32\t// of the norms\n\tActivation\tstring\t// of the MLP: \"silu\", \"gelu_pytorch_tanh\"\n\tTied\t\tbool\t// the output head is the embedding table\n\tRope\t\tRopeConfig\n\tWindows\t\t[]int\t\t// per layer: tokens that a query looks back, itself included; 0 means all\n\tWindowRope\tRopeConfig\t// of the layers with a window, where they have their own; its Type is \"\" otherwise\n\tQueryScale\tfloat64\t\t// factor on q·k; 0 means 1/sqrt(Dim)\n\tLogitCap\tfloat64\t\t// logits are bent below this; 0 means they are not\n\tEOS\t\t[]int\t\t// tokens that end an answer\n}\n\nA Config holds the sizes and constants of a model, read from its config.json. Both spellings are read: that of\ntransformers 5 (rope_parameters, dtype) and the published one (rope_theta, rope_scaling, torch_dtype).",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Config.Activation":       "Activation string\n\nof the MLP: \"silu\", \"gelu_pytorch_tanh\"",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Config.Architecture":     "Architecture string\n\n\"LlamaForCausalLM\"",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Config.Dim":              "Dim int\n\nchannels of a head",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Config.EOS":              "EOS []int\n\ntokens that end an answer",
@@ -150,11 +154,15 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Config.Inner":            "Inner int\n\nchannels inside the MLP",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Config.KVHeads":          "KVHeads int\n\nkey-value heads",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Config.Layers":           "Layers int",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Config.LogitCap":         "LogitCap float64\n\nlogits are bent below this; 0 means they are not",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Config.MaxPositions":     "MaxPositions int",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Config.QueryScale":       "QueryScale float64\n\nfactor on q·k; 0 means 1/sqrt(Dim)",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Config.Rope":             "Rope RopeConfig",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Config.Tied":             "Tied bool\n\nthe output head is the embedding table",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Config.Vocabulary":       "Vocabulary int",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Config.Width":            "Width int\n\nchannels of the model",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Config.WindowRope":       "WindowRope RopeConfig\n\nof the layers with a window, where they have their own; its Type is \"\" otherwise",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Config.Windows":          "Windows []int\n\nper layer: tokens that a query looks back, itself included; 0 means all",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Decoding":                "type Decoding struct {\n\tPress\tkvpress.Press\t// a press with a budget: a scorer with TopK, or a head-wise one such as Ada\n\tEvery\tint\t\t// tokens of question and answer from one compression to the next; 0 means 512\n\tBuffer\tint\t\t// newest tokens whose queries the press may read, the recorded end of the context included; 0 means 256, negative means only those of the last step\n\tCompat\tbool\t\t// as the Python original: Every counts steps, the queries are those since the last compression and all stand at the newest position, pairs count in the order of their scores\n}\n\nDecoding compresses while the model answers: every so many tokens its press is asked again, so that a long answer\nruns in bounded memory. The budget of the press says what may stay each time: Tokens or Bytes as they are, a Ratio of\nall tokens seen so far. Session.Press with a Decoding prunes nothing yet; it makes a session that answers this way.\nEvery question begins anew from the session's pairs.\n\nOnce the first Every tokens were there, a head holds at most the budget and Every-1 pairs between two steps.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Decoding.Buffer":         "Buffer int\n\nnewest tokens whose queries the press may read, the recorded end of the context included; 0 means 256, negative means only those of the last step",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Decoding.Compat":         "Compat bool\n\nas the Python original: Every counts steps, the queries are those since the last compression and all stand at the newest position, pairs count in the order of their scores",
@@ -163,6 +171,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Decoding.Plan":           "func (p Decoding) Plan(*kvpress.Layer) (kvpress.Plan, error)\n\nPlan is an error: the press acts while the model answers.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Decoding.Press":          "Press kvpress.Press\n\na press with a budget: a scorer with TopK, or a head-wise one such as Ada",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Full":                    "func Full() Record\n\nFull is the record with which any press works later.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.GELUTanh":                "const GELUTanh\n\nGELU by the approximation with tanh",
 		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose":               "type KVCompose struct {\n\tBudget\t\tkvpress.Budget\n\tHeadwise\tbool\t// heads compete by themselves and differ in length (\"unstructured\"); otherwise those of a layer are equally long\n\tTask\t\tstring\t// what counts of a pair's attention from all tokens, max or mean; empty means max\n\tGroup\t\tstring\t// and of the query heads that share a KV head; empty means mean\n\tHeads\t\tstring\t// and of a layer's KV heads, rank by rank; empty means mean\n\tValueNorm\tbool\t// weigh scores by the norms of the values\n\tNoMean\t\tbool\t// do not add the mean over the KV heads to their scores\n\tLeast\t\tint\t// tokens that every layer keeps (head, with Headwise)\n}\n\nKVCompose lets the model read its context twice and keeps what the second reading looks at. Every head picks its own\ntokens; how many, a layer's heads decide together by their best, second best, ... scores, which compete over layers.\nAkulov et al., arXiv 2509.05165.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose.Budget":        "Budget kvpress.Budget",
 		"github.com/kvnotes/kvnotes/kvpress/llm.KVCompose.Group":         "Group string\n\nand of the query heads that share a KV head; empty means mean",
@@ -296,6 +305,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Session.Save":            "func (s *Session) Save(path string) error\n\nSave writes the session to a file, so that it can be loaded again without a prefill.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Session.TokenTexts":      "func (s *Session) TokenTexts() []string\n\nTokenTexts are the texts of the context's tokens.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Session.Tokens":          "func (s *Session) Tokens() []int\n\nTokens are the numbers of the context's tokens, chat template included.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.SiLU":                    "const SiLU Activation\n\nx / (1 + exp(-x))",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Weight":                  "type Weight struct {\n\tOut, In\tint\n\tBytes\tint64\n\tMem\tinterface{}\n}\n\nA Weight is a matrix (Out, In), or a vector with Out = 1, on a backend.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Weight.Bytes":            "Bytes int64",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Weight.In":               "In int",
@@ -312,8 +322,8 @@ type P_kvpress_llm_Backend struct {
 	Alloc_    func(_ interface{}, a0 int, a1 int) (kvpress_llm.Buf, error)
 	Attend_   func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Cache, a3 kvpress_llm.Attention)
 	Close_    func(_ interface{}) error
-	Embed_    func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Weight, a2 []int)
-	Gate_     func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf)
+	Embed_    func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Weight, a2 []int, a3 float32)
+	Gate_     func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Activation)
 	Layer_    func(_ interface{}, a0 kvpress_llm.Cache, a1 kvpress_llm.Projections) (kvpress.Source, error)
 	MatMul_   func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Weight)
 	Name_     func(_ interface{}) string
@@ -350,13 +360,13 @@ func (p *P_kvpress_llm_Backend) Close() error {
 }
 
 // Embed calls the method of the cell's type.
-func (p *P_kvpress_llm_Backend) Embed(a0 kvpress_llm.Buf, a1 kvpress_llm.Weight, a2 []int) {
-	p.Embed_(p.Object, a0, a1, a2)
+func (p *P_kvpress_llm_Backend) Embed(a0 kvpress_llm.Buf, a1 kvpress_llm.Weight, a2 []int, a3 float32) {
+	p.Embed_(p.Object, a0, a1, a2, a3)
 }
 
 // Gate calls the method of the cell's type.
-func (p *P_kvpress_llm_Backend) Gate(a0 kvpress_llm.Buf, a1 kvpress_llm.Buf) {
-	p.Gate_(p.Object, a0, a1)
+func (p *P_kvpress_llm_Backend) Gate(a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Activation) {
+	p.Gate_(p.Object, a0, a1, a2)
 }
 
 // Layer calls the method of the cell's type.

@@ -77,15 +77,18 @@ func (b *Backend) Upload(parts ...weights.Tensor) (llm.Weight, error) {
 	return llm.Weight{Out: out, In: in, Bytes: w.Bytes(), Mem: w}, nil
 }
 
-// Embed copies rows of the table.
-func (b *Backend) Embed(dst llm.Buf, table llm.Weight, ids []int) {
+// Embed copies rows of the table, times scale.
+func (b *Backend) Embed(dst llm.Buf, table llm.Weight, ids []int, scale float32) {
 	m, w := mat(dst), table.Mem.(*tensor.Weight)
 	for i, id := range ids {
 		w.Row(m.Row(i), id)
+		if scale != 1 {
+			tensor.Scale(m.Row(i), scale)
+		}
 	}
 }
 
-// Norm is the root-mean-square norm of each row.
+// Norm is the root-mean-square norm of each row; dst may be x.
 func (b *Backend) Norm(dst, x llm.Buf, w llm.Weight, epsilon float32) {
 	d, s, v := mat(dst), mat(x), w.Mem.([]float32)
 	for i := 0; i < s.Rows; i++ {
@@ -106,12 +109,15 @@ func (b *Backend) AddRow(dst llm.Buf, w llm.Weight) {
 	}
 }
 
-// Gate is dst = silu(gate) * up, where a row of gateUp holds gate and up one after the other.
-func (b *Backend) Gate(dst, gateUp llm.Buf) {
-	d, s := mat(dst), mat(gateUp)
+// Gate is dst = a(gate) * up, where a row of gateUp holds gate and up one after the other.
+func (b *Backend) Gate(dst, gateUp llm.Buf, a llm.Activation) {
+	d, s, multiply := mat(dst), mat(gateUp), tensor.SiLUMul
+	if a == llm.GELUTanh {
+		multiply = tensor.GELUTanhMul
+	}
 	tensor.Parallel(s.Rows, func(i int) {
 		row := s.Row(i)
-		tensor.SiLUMul(row[:d.Cols], row[d.Cols:])
+		multiply(row[:d.Cols], row[d.Cols:])
 		copy(d.Row(i), row[:d.Cols])
 	})
 }

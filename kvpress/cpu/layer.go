@@ -12,7 +12,7 @@ import (
 // hidden states, once for all heads.
 func (b *Backend) Layer(c llm.Cache, p llm.Projections) (kvpress.Source, error) {
 	cache := c.(*Cache)
-	host := &kvpress.Host{Tokens: p.Tokens, TokensAt: p.Positions, Dim: p.Dim, Group: p.Heads / p.KVHeads, Scale: p.Scale, Rope: p.RopeFor, Memo: p.Memo}
+	host := &kvpress.Host{Tokens: p.Tokens, TokensAt: p.Positions, Dim: p.Dim, Group: p.Heads / p.KVHeads, Scale: p.Scale, Window: p.Window, Rope: p.RopeFor, Memo: p.Memo}
 	for h := range p.KVHeads {
 		host.Pages = append(host.Pages, cache.layers[p.Layer][h].seen())
 		host.At = append(host.At, cache.Positions(p.Layer, h))

@@ -129,7 +129,7 @@ func (a *answering) layer(i int) (*kvpress.Layer, error) {
 
 // compress lets a press prune all layers.
 func (a *answering) compress(p kvpress.Press) error {
-	plans, err := planLayers(p, a.session.model.Config.Layers, a.layer)
+	plans, err := kvpress.PlanLayers(p, a.session.model.Config.Layers, a.layer)
 	if err != nil {
 		return err
 	}

@@ -18,18 +18,30 @@ type Backend interface {
 	// NewCache makes an empty cache.
 	NewCache(c CacheShape) (Cache, error)
 
-	Embed(dst Buf, table Weight, ids []int)               // dst row i = table row ids[i]
-	Norm(dst, x Buf, w Weight, epsilon float32)           // root-mean-square norm of each row, times w
-	MatMul(dst, x Buf, w Weight)                          // dst = x · wᵀ
-	Attend(dst, qkv Buf, c Cache, a Attention)            // rotates, appends keys and values to the cache, attends
-	AddRow(dst Buf, w Weight)                             // every row of dst += the vector w
-	Gate(dst, gateUp Buf)                                 // dst = silu(first half of the columns) * second half
-	Add(dst, x Buf)                                       // dst += x
-	Read(dst []float32, x Buf) error                      // copies x to the host, or reports what went wrong before
-	Write(dst Buf, src []float32) error                   // copies src from the host
-	Layer(c Cache, p Projections) (kvpress.Source, error) // what a press sees of one layer
+	Embed(dst Buf, table Weight, ids []int, scale float32) // dst row i = table row ids[i] * scale
+	Norm(dst, x Buf, w Weight, epsilon float32)            // root-mean-square norm of each row, times w; dst may be x
+	MatMul(dst, x Buf, w Weight)                           // dst = x · wᵀ
+	Attend(dst, qkv Buf, c Cache, a Attention)             // rotates, appends keys and values to the cache, attends
+	AddRow(dst Buf, w Weight)                              // every row of dst += the vector w
+	Gate(dst, gateUp Buf, a Activation)                    // dst = a(first half of the columns) * second half
+	Add(dst, x Buf)                                        // dst += x
+	Read(dst []float32, x Buf) error                       // copies x to the host, or reports what went wrong before
+	Write(dst Buf, src []float32) error                    // copies src from the host
+	Layer(c Cache, p Projections) (kvpress.Source, error)  // what a press sees of one layer
 	Close() error
 }
+
+// An Activation is the curve that gates go through.
+type Activation int
+
+// The activations of the MLPs.
+const (
+	SiLU     Activation = iota // x / (1 + exp(-x))
+	GELUTanh                   // GELU by the approximation with tanh
+)
+
+// activations are the names that config.json gives them.
+var activations = map[string]Activation{"silu": SiLU, "gelu_pytorch_tanh": GELUTanh}
 
 // A Buf is a matrix on a backend, row after row. Only the backend that made it looks into Mem.
 type Buf struct {
@@ -62,7 +74,7 @@ type Attention struct {
 	Positions []int // of the new tokens, ascending
 	Rope      tensor.Rope
 	Scale     float32 // on q·k
-	Window    int     // a token sees its last Window pairs; 0 means all
+	Window    int     // a token sees its last Window pairs, its own included; 0 means all
 	QueryNorm Weight  // norm of each query head before RoPE (Dim); Mem is nil for none
 	KeyNorm   Weight  // norm of each key before RoPE (Dim); Mem is nil for none
 	Epsilon   float32 // of these norms

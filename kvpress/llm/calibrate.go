@@ -151,7 +151,7 @@ func (m *LLM) lookBack(query, key []float32) float32 {
 	for place := range attention {
 		k := append([]float32(nil), key...)
 		rope.Rotate(k, place)
-		attention[place] = tensor.Dot(q, k) * scale(len(q))
+		attention[place] = tensor.Dot(q, k) * m.Config.scale()
 	}
 	tensor.Softmax(attention)
 	var seen, sum float32

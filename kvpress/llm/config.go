@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // A Config holds the sizes and constants of a model, read from its config.json. Both spellings are read: that of
@@ -19,10 +20,14 @@ type Config struct {
 	Vocabulary   int
 	MaxPositions int
 	Epsilon      float32 // of the norms
-	Activation   string  // of the MLP: "silu"
+	Activation   string  // of the MLP: "silu", "gelu_pytorch_tanh"
 	Tied         bool    // the output head is the embedding table
 	Rope         RopeConfig
-	EOS          []int // tokens that end an answer
+	Windows      []int      // per layer: tokens that a query looks back, itself included; 0 means all
+	WindowRope   RopeConfig // of the layers with a window, where they have their own; its Type is "" otherwise
+	QueryScale   float64    // factor on q·k; 0 means 1/sqrt(Dim)
+	LogitCap     float64    // logits are bent below this; 0 means they are not
+	EOS          []int      // tokens that end an answer
 }
 
 // group is the number of query heads per KV head.
@@ -34,6 +39,7 @@ func (c Config) pairBytes() int { return 2 * c.Dim * 4 }
 // rawConfig is config.json as it is written.
 type rawConfig struct {
 	Architectures     []string        `json:"architectures"`
+	Text              json.RawMessage `json:"text_config"`
 	HiddenSize        int             `json:"hidden_size"`
 	NumHiddenLayers   int             `json:"num_hidden_layers"`
 	NumHeads          int             `json:"num_attention_heads"`
@@ -44,13 +50,24 @@ type rawConfig struct {
 	MaxPositions      int             `json:"max_position_embeddings"`
 	Epsilon           float64         `json:"rms_norm_eps"`
 	Activation        string          `json:"hidden_act"`
-	Tied              bool            `json:"tie_word_embeddings"`
+	GemmaActivation   string          `json:"hidden_activation"`
+	Tied              *bool           `json:"tie_word_embeddings"`
 	RopeTheta         float64         `json:"rope_theta"`
 	RopeScaling       json.RawMessage `json:"rope_scaling"`
 	RopeParameters    json.RawMessage `json:"rope_parameters"`
 	OriginalPositions int             `json:"original_max_position_embeddings"`
 	PartialRotary     float64         `json:"partial_rotary_factor"`
 	EOS               json.RawMessage `json:"eos_token_id"`
+	SlidingWindow     int             `json:"sliding_window"`
+	UseSlidingWindow  bool            `json:"use_sliding_window"`
+	MaxWindowLayers   int             `json:"max_window_layers"`
+	LayerTypes        []string        `json:"layer_types"`
+	WindowPattern     int             `json:"sliding_window_pattern"`
+	WindowPattern5    int             `json:"_sliding_window_pattern"`
+	WindowTheta       float64         `json:"rope_local_base_freq"`
+	QueryScalar       float64         `json:"query_pre_attn_scalar"`
+	LogitCap          float64         `json:"final_logit_softcapping"`
+	AttentionCap      float64         `json:"attn_logit_softcapping"`
 }
 
 // parseConfig reads config.json and, if there is one, generation_config.json.
@@ -62,10 +79,17 @@ func parseConfig(config, generation []byte) (Config, error) {
 	if len(raw.Architectures) == 0 {
 		return Config{}, fmt.Errorf("config.json: no architectures: is this the folder of a language model?")
 	}
+	if raw.Architectures[0] == gemma3 || raw.Architectures[0] == gemma3Pictures {
+		var err error
+		if raw, err = gemma3Config(config, raw); err != nil {
+			return Config{}, fmt.Errorf("config.json: %w", err)
+		}
+	}
 	c := Config{
 		Architecture: raw.Architectures[0], Width: raw.HiddenSize, Layers: raw.NumHiddenLayers, Heads: raw.NumHeads,
 		KVHeads: raw.NumKVHeads, Dim: raw.HeadDim, Inner: raw.IntermediateSize, Vocabulary: raw.VocabSize,
-		MaxPositions: raw.MaxPositions, Epsilon: float32(raw.Epsilon), Activation: raw.Activation, Tied: raw.Tied,
+		MaxPositions: raw.MaxPositions, Epsilon: float32(raw.Epsilon), Activation: raw.Activation,
+		Tied: raw.Tied != nil && *raw.Tied, LogitCap: raw.LogitCap,
 	}
 	if c.KVHeads == 0 {
 		c.KVHeads = c.Heads
@@ -82,6 +106,21 @@ func parseConfig(config, generation []byte) (Config, error) {
 	var err error
 	if c.Rope, err = parseRope(raw, c.Dim); err != nil {
 		return c, fmt.Errorf("config.json: %w", err)
+	}
+	if c.Windows, err = parseWindows(raw); err != nil {
+		return c, fmt.Errorf("config.json: %w", err)
+	}
+	if raw.AttentionCap != 0 {
+		return c, fmt.Errorf("config.json: attn_logit_softcapping is %v: soft-capped attention is not supported", raw.AttentionCap)
+	}
+	if raw.QueryScalar < 0 || raw.LogitCap < 0 {
+		return c, fmt.Errorf("config.json: query_pre_attn_scalar %v and final_logit_softcapping %v should be positive", raw.QueryScalar, raw.LogitCap)
+	}
+	if raw.QueryScalar > 0 {
+		c.QueryScale = 1 / math.Sqrt(raw.QueryScalar)
+	}
+	if slices.Max(c.Windows) > 0 && raw.WindowTheta > 0 {
+		c.WindowRope = RopeConfig{Type: "default", Theta: raw.WindowTheta, Rotated: c.Rope.Rotated, Original: c.Rope.Original}
 	}
 	c.EOS, err = endTokens(raw.EOS, generation)
 	return c, err

@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/progress"
@@ -16,27 +17,32 @@ const rowBlock = 256
 
 // A decoder is a stack of attention and MLP blocks on a backend: the shape that Llama gave to its whole family.
 type decoder struct {
-	config  Config
-	backend Backend
-	embed   Weight
-	layers  []block
-	norm    Weight
-	head    Weight
-	bytes   int64
-	short   tensor.Rope // the rotation of sequences within the positions the model was first trained for
-	long    tensor.Rope // and past them; only longrope tells them apart
+	config     Config
+	backend    Backend
+	activation Activation
+	embedScale float32 // on the rows of embed
+	embed      Weight
+	layers     []block
+	norm       Weight
+	head       Weight
+	bytes      int64
+	short      tensor.Rope // the rotation of sequences within the positions the model was first trained for
+	long       tensor.Rope // and past them; only longrope tells them apart
+	window     tensor.Rope // the rotation of layers with a window
 }
 
 type block struct {
-	attentionNorm Weight
-	qkv           Weight // queries, keys, values, stacked
-	bias          Weight // of qkv; Mem is nil for none
-	queryNorm     Weight // of each query head; Mem is nil for none
-	keyNorm       Weight // of each key; Mem is nil for none
-	output        Weight
-	mlpNorm       Weight
-	gateUp        Weight // gate and up, stacked
-	down          Weight
+	attentionNorm  Weight
+	qkv            Weight // queries, keys, values, stacked
+	bias           Weight // of qkv; Mem is nil for none
+	queryNorm      Weight // of each query head; Mem is nil for none
+	keyNorm        Weight // of each key; Mem is nil for none
+	output         Weight
+	afterAttention Weight // norm of what the attention adds; Mem is nil for none
+	mlpNorm        Weight
+	gateUp         Weight // gate and up, stacked
+	down           Weight
+	afterMLP       Weight // norm of what the MLP adds; Mem is nil for none
 }
 
 // An architecture builds a decoder from named tensors. One file each registers itself here under the name that
@@ -47,6 +53,8 @@ var architectures = map[string]func(c Config, f *weights.File, b Backend) (*deco
 type loader struct {
 	file    *weights.File
 	backend Backend
+	prefix  string // of all names
+	plusOne bool   // norms multiply by 1 more than what is stored
 	bytes   int64
 	err     error
 }
@@ -86,6 +94,26 @@ func (l *loader) vector(n int, names ...string) Weight {
 	return l.upload(sum(joined.Shape), n, []weights.Tensor{joined}, names)
 }
 
+// norm loads the weight of a norm of n numbers.
+func (l *loader) norm(n int, name string) Weight {
+	if !l.plusOne {
+		return l.vector(n, name)
+	}
+	parts := l.tensors([]string{name})
+	if l.err != nil {
+		return Weight{}
+	}
+	x, err := parts[0].Float32()
+	if err != nil {
+		l.fail(err)
+		return Weight{}
+	}
+	for i := range x {
+		x[i]++
+	}
+	return l.upload(len(x), n, []weights.Tensor{floats(name, x, 1, len(x))}, []string{name})
+}
+
 func sum(x []int) int {
 	s := 0
 	for _, v := range x {
@@ -104,7 +132,7 @@ func (l *loader) fail(err error) {
 func (l *loader) tensors(names []string) []weights.Tensor {
 	var parts []weights.Tensor
 	for _, name := range names {
-		t, err := l.file.Tensor(name)
+		t, err := l.file.Tensor(l.prefix + name)
 		if err == nil {
 			err = finite(t)
 		}
@@ -131,27 +159,6 @@ func (l *loader) upload(got, want int, parts []weights.Tensor, names []string) W
 	}
 	l.bytes += w.Bytes
 	return w
-}
-
-// finite reports NaN or infinity in a tensor: numbers whose exponent is all ones.
-func finite(t weights.Tensor) error {
-	size, mask := 2, uint32(0x7f80) // bf16
-	switch t.DType {
-	case weights.F16:
-		mask = 0x7c00
-	case weights.F32:
-		size, mask = 4, 0x7f800000
-	}
-	for i := 0; i+size <= len(t.Data); i += size {
-		bits := uint32(t.Data[i]) | uint32(t.Data[i+1])<<8
-		if size == 4 {
-			bits |= uint32(t.Data[i+2])<<16 | uint32(t.Data[i+3])<<24
-		}
-		if bits&mask == mask {
-			return fmt.Errorf("tensor %s: number %d is NaN or infinite: the file is damaged, fetch the model again", t.Name, i/size)
-		}
-	}
-	return nil
 }
 
 // A batch is a run of new tokens of one sequence.
@@ -218,7 +225,7 @@ func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits
 			return err
 		}
 	} else {
-		d.backend.Embed(x, d.embed, b.ids)
+		d.backend.Embed(x, d.embed, b.ids, d.embedScale)
 	}
 	for layer := range d.layers {
 		attention := d.attention(layer, b.positions[n-1]+1)
@@ -252,7 +259,15 @@ func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits
 	}
 	d.backend.Norm(w.last, x.Slice(n-1, n), d.norm, d.config.Epsilon)
 	d.backend.MatMul(w.logits, w.last, d.head)
-	return d.backend.Read(w.result, w.logits)
+	if err := d.backend.Read(w.result, w.logits); err != nil {
+		return err
+	}
+	if most := d.config.LogitCap; most > 0 {
+		for i, v := range w.result {
+			w.result[i] = float32(most * math.Tanh(float64(v)/most))
+		}
+	}
+	return nil
 }
 
 // rows runs some rows of the residual stream x through one layer; h receives the input of the attention block.
@@ -265,13 +280,21 @@ func (d *decoder) rows(w *workspace, x, h Buf, cache Cache, a Attention, extra a
 	}
 	d.backend.Attend(w.attended.Slice(0, n), w.qkv.Slice(0, n), cache, a)
 	d.product(w.projected.Slice(0, n), w.attended.Slice(0, n), l.output, extra.output)
-	d.backend.Add(x, w.projected.Slice(0, n))
+	d.add(x, w.projected.Slice(0, n), l.afterAttention)
 
 	d.backend.Norm(w.h.Slice(0, n), x, l.mlpNorm, eps)
 	d.product(w.gateUp.Slice(0, n), w.h.Slice(0, n), l.gateUp, extra.gateUp)
-	d.backend.Gate(w.gated.Slice(0, n), w.gateUp.Slice(0, n))
+	d.backend.Gate(w.gated.Slice(0, n), w.gateUp.Slice(0, n), d.activation)
 	d.product(w.projected.Slice(0, n), w.gated.Slice(0, n), l.down, extra.down)
-	d.backend.Add(x, w.projected.Slice(0, n))
+	d.add(x, w.projected.Slice(0, n), l.afterMLP)
+}
+
+// add adds what a block found to the residual stream, after the block's last norm if it has one.
+func (d *decoder) add(x, found Buf, norm Weight) {
+	if norm.Mem != nil {
+		d.backend.Norm(found, found, norm, d.config.Epsilon)
+	}
+	d.backend.Add(x, found)
 }
 
 // product is dst = x · wᵀ, and what a low-rank weight adds to it.
@@ -289,12 +312,20 @@ func (d *decoder) product(dst, x Buf, w Weight, extra lowRank) {
 func (d *decoder) attention(layer, length int) Attention {
 	c, l := d.config, d.layers[layer]
 	return Attention{
-		Layer: layer, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Rope: d.rope(length), Scale: scale(c.Dim),
-		QueryNorm: l.queryNorm, KeyNorm: l.keyNorm, Epsilon: c.Epsilon,
+		Layer: layer, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Rope: d.ropeOf(layer)(length), Scale: c.scale(),
+		Window: c.Windows[layer], QueryNorm: l.queryNorm, KeyNorm: l.keyNorm, Epsilon: c.Epsilon,
 	}
 }
 
-// rope is the rotation for a sequence of the given length.
+// ropeOf is the rotation of a layer for sequences of any length.
+func (d *decoder) ropeOf(layer int) func(length int) tensor.Rope {
+	if d.config.Windows[layer] > 0 && d.config.WindowRope.Type != "" {
+		return func(int) tensor.Rope { return d.window }
+	}
+	return d.rope
+}
+
+// rope is the rotation of layers that see all, for a sequence of the given length.
 func (d *decoder) rope(length int) tensor.Rope {
 	if length > d.config.Rope.Original {
 		return d.long

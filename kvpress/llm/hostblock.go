@@ -64,7 +64,7 @@ func (d *decoder) hostBlock(layer int, a Attention) (*hostBlock, error) {
 		b.bias = x.Data
 	}
 	for into, from := range map[*linear]Weight{&b.qkv: l.qkv, &b.output: l.output, &b.gateUp: l.gateUp, &b.down: l.down} {
-		m, err := d.onHost(from.Out, from.In, nil, func(x Buf) { d.backend.Embed(x, from, upTo(0, from.Out)) })
+		m, err := d.onHost(from.Out, from.In, nil, func(x Buf) { d.backend.Embed(x, from, upTo(0, from.Out), 1) })
 		if err != nil {
 			return nil, err
 		}

@@ -74,7 +74,7 @@ type look struct {
 // the last one.
 func (s *Session) streams(ctx context.Context, ids []int) ([]tensor.Mat, error) {
 	d := s.model.decoder
-	first, err := d.onHost(len(ids), d.config.Width, nil, func(x Buf) { d.backend.Embed(x, d.embed, ids) })
+	first, err := d.onHost(len(ids), d.config.Width, nil, func(x Buf) { d.backend.Embed(x, d.embed, ids, d.embedScale) })
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (s *Session) back(layer int, x, grad tensor.Mat, at look) (tensor.Mat, erro
 		keys := p.keys[h]
 		seen := stacked(stacked(keys.Slice(0, at.sinks), keys.Slice(at.from, at.to)), keys.Slice(len(s.ids), keys.Rows))
 		for head := h * a.Heads / a.KVHeads; head < (h+1)*a.Heads/a.KVHeads; head++ {
-			largest(at.scores.Row(h)[at.from:at.to], p.queries[head], seen, at.sinks, at.to-at.from, func(token, pair int) float32 {
+			largest(at.scores.Row(h)[at.from:at.to], p.queries[head], seen, a.Scale, at.sinks, at.to-at.from, func(token, pair int) float32 {
 				return output.Row(head)[at.from+pair] * steep[token]
 			})
 		}

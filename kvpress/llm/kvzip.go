@@ -82,7 +82,7 @@ func (p KVzip) look(r replayed, into tensor.Mat, from, to, context, sinks int) e
 					return output.Row(head)[from+pair] / tensor.Norm(r.states.Row(token))
 				}
 			}
-			largest(into.Row(h)[from:to], q, seen, sinks, to-from, weights)
+			largest(into.Row(h)[from:to], q, seen, c.scale(), sinks, to-from, weights)
 		}
 	})
 	for _, err := range errs {

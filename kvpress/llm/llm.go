@@ -66,7 +66,7 @@ func load(files *hub.Model, b Backend) (*LLM, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.short, d.long = c.Rope.table(0), c.Rope.table(c.Rope.Original+1)
+	d.short, d.long, d.window = c.Rope.table(0), c.Rope.table(c.Rope.Original+1), c.WindowRope.table(0)
 	m := &LLM{Name: files.Name, Folder: files.Dir, Config: c, Tokenizer: t, decoder: d}
 	m.fingerprint, err = fingerprint(files)
 	return m, err

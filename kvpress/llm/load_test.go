@@ -20,11 +20,17 @@ import (
 // tensors.
 func tiny(t *testing.T, change func(config map[string]interface{}), tensors func(list []weights.Tensor) []weights.Tensor) string {
 	t.Helper()
+	return tinyOf(t, "llama", change, tensors)
+}
+
+// tinyOf is tiny for another family of the test data.
+func tinyOf(t *testing.T, family string, change func(config map[string]interface{}), tensors func(list []weights.Tensor) []weights.Tensor) string {
+	t.Helper()
 	repo, err := reference.Repository()
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, to := filepath.Join(repo, "kvpress", "testdata", "reference", "models", "llama"), t.TempDir()
+	from, to := filepath.Join(repo, "kvpress", "testdata", "reference", "models", family), t.TempDir()
 	text, err := os.ReadFile(filepath.Join(from, "config.json"))
 	if err != nil {
 		t.Fatal(err)

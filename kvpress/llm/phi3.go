@@ -10,10 +10,10 @@ func newPhi3(c Config, f *weights.File, b Backend) (*decoder, error) {
 	l := &loader{file: f, backend: b}
 	return l.decoder(c, func(c Config, at string) block {
 		return block{
-			attentionNorm: l.load(1, c.Width, at+"input_layernorm.weight"),
+			attentionNorm: l.norm(c.Width, at+"input_layernorm.weight"),
 			qkv:           l.load((c.Heads+2*c.KVHeads)*c.Dim, c.Width, at+"self_attn.qkv_proj.weight"),
 			output:        l.load(c.Width, c.Heads*c.Dim, at+"self_attn.o_proj.weight"),
-			mlpNorm:       l.load(1, c.Width, at+"post_attention_layernorm.weight"),
+			mlpNorm:       l.norm(c.Width, at+"post_attention_layernorm.weight"),
 			gateUp:        l.load(2*c.Inner, c.Width, at+"mlp.gate_up_proj.weight"),
 			down:          l.load(c.Width, c.Inner, at+"mlp.down_proj.weight"),
 		}

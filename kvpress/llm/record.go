@@ -46,7 +46,7 @@ func (m *LLM) Light(presses ...kvpress.Press) (Record, error) {
 			continue
 		}
 		look := &onlooker{model: m, record: &r}
-		if _, err := planLayer(p, 0, look.layer); err != nil {
+		if _, err := kvpress.PlanLayer(p, 0, look.layer); err != nil {
 			return r, fmt.Errorf("press %s: %w", p.Name(), err)
 		}
 	}

@@ -27,6 +27,9 @@ func (s *Session) settled(ctx context.Context, p kvpress.Press) (kvpress.Press, 
 	if !ok {
 		return p, nil
 	}
+	if s.model.Config.slides() {
+		return nil, fmt.Errorf("it runs the model again over the whole context, and layers of %s look back over a window only: use a press that reads the prefill, such as snapkv", s.model.Name)
+	}
 	for layer := range s.model.Config.Layers {
 		for h := range s.model.Config.KVHeads {
 			if s.cache.Len(layer, h) != len(s.ids) {
@@ -83,7 +86,7 @@ func (s *Session) runAgain(ctx context.Context, ids []int, show func(r replayed)
 	after := func(layer int) error {
 		p := Projections{
 			Attention: d.attention(layer, len(s.ids)+n), QKV: d.layers[layer].qkv, Bias: d.layers[layer].bias, Output: d.layers[layer].output,
-			Hidden: states, Tokens: n, RopeFor: d.rope,
+			Hidden: states, Tokens: n, RopeFor: d.ropeOf(layer),
 		}
 		p.Positions = positions
 		source, err := d.backend.Layer(cache, p)
@@ -104,7 +107,7 @@ const replayRows = 64
 
 // largest folds the attention of queries to some of the keys, those after skip, into the largest so far. The last
 // keys belong to the queries themselves, one each, and a query sees those up to its own.
-func largest(into []float32, q, keys tensor.Mat, skip, n int, weight func(token, pair int) float32) {
+func largest(into []float32, q, keys tensor.Mat, factor float32, skip, n int, weight func(token, pair int) float32) {
 	for from := 0; from < q.Rows; from += replayRows {
 		rows := min(replayRows, q.Rows-from)
 		seen := keys.Rows - q.Rows + from + rows
@@ -112,7 +115,7 @@ func largest(into []float32, q, keys tensor.Mat, skip, n int, weight func(token,
 		tensor.MulT(a, q.Slice(from, from+rows), keys.Slice(0, seen))
 		for i := range rows {
 			row := a.Row(i)[:keys.Rows-q.Rows+from+i+1]
-			tensor.Scale(row, scale(q.Cols))
+			tensor.Scale(row, factor)
 			tensor.Softmax(row)
 			for j, v := range row[skip : skip+n] {
 				into[j] = max(into[j], v*weight(from+i, j))

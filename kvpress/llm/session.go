@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/kvnotes/kvnotes/kvpress"
-	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
 // A Session is a prefilled context, whole or pressed. Its methods may be called from several goroutines; questions
@@ -171,7 +170,7 @@ func (m *LLM) layer(i int, seen sight) (*kvpress.Layer, error) {
 	c, d := m.Config, m.decoder
 	l := kvpress.Layer{
 		Index: i, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Width: c.Width, PairBytes: c.pairBytes(),
-		Tokens: len(seen.at), Next: seen.next,
+		Tokens: len(seen.at), Next: seen.next, Window: c.Windows[i],
 	}
 	for h := range c.KVHeads {
 		n := seen.cache.Len(i, h)
@@ -180,7 +179,7 @@ func (m *LLM) layer(i int, seen sight) (*kvpress.Layer, error) {
 	}
 	p := Projections{
 		Attention: d.attention(i, seen.next), QKV: d.layers[i].qkv, Bias: d.layers[i].bias, Output: d.layers[i].output,
-		Hidden: seen.hidden, Tokens: len(seen.at), RopeFor: d.rope, Memo: seen.memo,
+		Hidden: seen.hidden, Tokens: len(seen.at), RopeFor: d.ropeOf(i), Memo: seen.memo,
 	}
 	p.Positions = seen.at
 	source, err := d.backend.Layer(seen.cache, p)
@@ -190,47 +189,22 @@ func (m *LLM) layer(i int, seen sight) (*kvpress.Layer, error) {
 	return kvpress.NewLayer(l, source), nil
 }
 
-// planLayer asks a press for the plan of one layer. A panic of the press becomes an error.
-func planLayer(p kvpress.Press, i int, layer func(i int) (*kvpress.Layer, error)) (plan kvpress.Plan, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("layer %d: panic: %v", i, r)
-		}
-	}()
-	l, err := layer(i)
-	if err != nil {
-		return plan, err
-	}
-	plan, err = p.Plan(l)
-	if err == nil && plan.Wait == nil {
-		err = plan.Check(l)
-	}
-	return plan, err
-}
-
-// planLayers asks a press for the plans of all layers and settles those that wait for each other.
-func planLayers(p kvpress.Press, layers int, layer func(i int) (*kvpress.Layer, error)) ([]kvpress.Plan, error) {
-	plans, errs := make([]kvpress.Plan, layers), make([]error, layers)
-	tensor.Parallel(layers, func(i int) { plans[i], errs[i] = planLayer(p, i, layer) })
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	if plans[0].Wait != nil {
-		return plans, plans[0].Wait(plans)
-	}
-	return plans, nil
-}
-
 // plan asks a press for the plans of all layers. What it returns beside them puts back pairs that the press leaves
 // behind; nil when there are none.
 func (s *Session) plan(ctx context.Context, p kvpress.Press) ([]kvpress.Plan, func(out *Session) error, error) {
+	if err := s.model.pressable(); err != nil {
+		return nil, nil, err
+	}
 	p, err := s.settled(ctx, p)
 	if err != nil {
 		return nil, nil, err
 	}
-	plans, err := planLayers(p, s.model.Config.Layers, s.layer)
+	plans, err := kvpress.PlanLayers(p, s.model.Config.Layers, s.layer)
+	for _, plan := range plans {
+		if plan.Rerotate && s.model.Config.slides() {
+			return nil, nil, errMoves
+		}
+	}
 	if r, ok := p.(restored); ok {
 		return plans, r.restore, err
 	}
@@ -327,8 +301,8 @@ func (s *Session) pressed(p kvpress.Press, plans []kvpress.Plan, during duringAn
 		return nil
 	}
 	s.plans = plans
-	if plans[0].Bits != 0 {
-		s.bits = plans[0].Bits
+	for _, plan := range plans {
+		s.bits = max(s.bits, plan.Bits)
 	}
 	if plans[0].Rerotate { // the kept keys moved together: questions follow right behind them
 		s.next = s.cache.Len(0, 0)
@@ -359,6 +333,9 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 	if err := s.prepareOne(); err != nil {
 		return nil, err
 	}
+	if err := m.pressable(); err != nil {
+		return nil, fmt.Errorf("press %s: %w", p.Name(), err)
+	}
 	now, during := apart(p)
 	plans := make([]kvpress.Plan, m.Config.Layers)
 	err = s.prefill(ctx, func(layer int) error {
@@ -366,7 +343,10 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 			return nil
 		}
 		start := time.Now()
-		plan, err := planLayer(now, layer, s.layer)
+		plan, err := kvpress.PlanLayer(now, layer, s.layer)
+		if err == nil && plan.Rerotate && m.Config.slides() {
+			err = errMoves
+		}
 		if err != nil {
 			return fmt.Errorf("press %s: %w", p.Name(), err)
 		}

@@ -43,14 +43,17 @@ func Attend(dst, q Mat, group int, p Pages, scale float32, window int) {
 	}
 	block := attendPages * PageRows
 	s.scores = grown(s.scores, rows*block)
-	for from := first / PageRows * PageRows; from < p.Len; from += block {
+	// Blocks begin at multiples of their size wherever the window does: the same token finds the same bits, whatever
+	// other tokens it comes with.
+	for from := first / block * block; from < p.Len; from += block {
 		n := min(block, p.Len-from)
+		unseen := max(0, first-from) / PageRows * PageRows // pages before the windows of all rows
 		// Rows of tokens before the block see nothing of it.
 		skip := 0
 		if from > before {
 			skip = (from - before) * group
 		}
-		for at := 0; at < n; at += PageRows {
+		for at := unseen; at < n; at += PageRows {
 			s.score(s.scores, q, skip, p, (from+at)/PageRows, at, block)
 		}
 		for r := skip; r < rows; r++ {
@@ -64,7 +67,7 @@ func Attend(dst, q Mat, group int, p Pages, scale float32, window int) {
 			clear(row[:hidden])
 			clear(row[seen : (n+PageRows-1)/PageRows*PageRows])
 		}
-		for at := 0; at < n; at += PageRows {
+		for at := unseen; at < n; at += PageRows {
 			s.take(dst, skip, p, (from+at)/PageRows, at, min(PageRows, n-at), block)
 		}
 	}

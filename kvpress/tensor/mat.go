@@ -115,13 +115,31 @@ func RMSNorm(dst, x, weight []float32, epsilon float32) {
 
 // SiLUMul is gate = silu(gate) * up, in place.
 func SiLUMul(gate, up []float32) {
+	sigmoidMul(gate, up, func(e, g []float32) {
+		for i, v := range g {
+			e[i] = -v
+		}
+	})
+}
+
+// GELUTanhMul is gate = gelu(gate) * up, in place, with GELU's approximation 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+func GELUTanhMul(gate, up []float32) {
+	// 0.5·(1 + tanh(y)) is the sigmoid of 2y.
+	const slope = 2 * 0.7978845608028654
+	sigmoidMul(gate, up, func(e, g []float32) {
+		for i, v := range g {
+			e[i] = -slope * (v + 0.044715*v*v*v)
+		}
+	})
+}
+
+// sigmoidMul is gate = gate * sigmoid(-e) * up, where exponents writes e for some of the gates.
+func sigmoidMul(gate, up []float32, exponents func(e, g []float32)) {
 	var e [256]float32
 	for from := 0; from < len(gate); from += len(e) {
 		g := gate[from:min(len(gate), from+len(e))]
 		u := up[from : from+len(g)]
-		for i, v := range g {
-			e[i] = -v
-		}
+		exponents(e[:len(g)], g)
 		expSum(e[:len(g)], 0)
 		for i, v := range g {
 			g[i] = v / (1 + e[i]) * u[i]

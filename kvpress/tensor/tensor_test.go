@@ -181,6 +181,28 @@ func TestAttend(t *testing.T) {
 	}
 }
 
+// TestAttendWhateverTheRows looks for the same bits for a token alone and among others.
+func TestAttendWhateverTheRows(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 2))
+	const dim, length, tokens, group = 16, 900, 70, 2
+	keys, values, q := random(r, length, dim), random(r, length, dim), random(r, tokens*group, dim)
+	for _, window := range []int{0, 1, 31, 64, 300} {
+		pages, whole := pagesOf(keys, values), New(q.Rows, dim)
+		Attend(whole, q, group, pages, 0.25, window)
+		for _, rows := range []int{1, 7, 32} {
+			for from := 0; from < tokens; from += rows {
+				to := min(tokens, from+rows)
+				part, seen := New((to-from)*group, dim), pages
+				seen.Len -= tokens - to
+				Attend(part, q.Slice(from*group, to*group), group, seen, 0.25, window)
+				if !slices.Equal(part.Data, whole.Slice(from*group, to*group).Data) {
+					t.Fatalf("window %d: tokens %d to %d have other bits alone", window, from, to)
+				}
+			}
+		}
+	}
+}
+
 // shorten drops channels from the keys of the first pages.
 func shorten(p Pages, pages int, channels []int) Pages {
 	for _, page := range p.List[:pages] {

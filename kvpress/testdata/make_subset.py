@@ -2,7 +2,7 @@
 
     python3 make_subset.py REFERENCE OUT
 
-keeps the llama model and, of its cases at ratio 0.5, the uncompressed one and the presses below. Plain Python.
+keeps the models below and, of their cases at ratio 0.5, the uncompressed one and the presses below. Plain Python.
 """
 
 import json
@@ -11,6 +11,7 @@ import struct
 import sys
 from pathlib import Path
 
+MODELS = ("llama", "gemma3")
 LABELS = {
     "Random", "Knorm", "KeyDiff", "StreamingLLM", "SnapKV", "TOVA", "ObservedAttention", "ExpectedAttention",
     "AdaKV(SnapKV)", "AdaKV(ExpectedAttention)", "AdaSnapKV(fork)", "KeyRerotation(SnapKV)",
@@ -37,18 +38,19 @@ def write_tensors(path, tensors):
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(t[2] for t in tensors.values()))
 
 
-def main(source, out):
-    model, group = out / "models" / "llama", out / "tiny" / "llama"
+def cut(source, out, family):
+    model, group = out / "models" / family, out / "tiny" / family
     model.mkdir(parents=True, exist_ok=True)
     group.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        shutil.copyfile(source / "models" / "llama" / name, model / name)
-    index = json.loads((source / "tiny" / "llama" / "index.json").read_text())
-    tensors = read_tensors(source / "tiny" / "llama" / "tensors.safetensors")
-    cases = [c for c in index["cases"] if c["id"] == "none" or (c["label"] in LABELS and c["ratio"] == 0.5)]
+        shutil.copyfile(source / "models" / family / name, model / name)
+    index = json.loads((source / "tiny" / family / "index.json").read_text())
+    tensors = read_tensors(source / "tiny" / family / "tensors.safetensors")
+    cases = [c for c in index["cases"] if c["id"] == "none" or (c["label"] in LABELS and c["ratio"] == 0.5 and "error" not in c)]
     names = [index["context"], index["question"]]
     for case in cases:
-        case["tensors"] = {k: v for k, v in case["tensors"].items() if k not in SKIPPED}
+        skipped = SKIPPED if family == "llama" else SKIPPED | {"keys", "values"}
+        case["tensors"] = {k: v for k, v in case["tensors"].items() if k not in skipped}
         names += case["tensors"].values()
     write_tensors(group / "tensors.safetensors", {n: tensors[n] for n in names})
     header = {k: v for k, v in index.items() if k not in ("cases", "duo_on_the_fly", "finch_context", "finch_delimiter")}
@@ -57,4 +59,5 @@ def main(source, out):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    for family in MODELS:
+        cut(Path(sys.argv[1]), Path(sys.argv[2]), family)

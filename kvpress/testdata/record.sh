@@ -12,7 +12,7 @@ fi
 made=build/reference
 here=kvpress/testdata/reference
 
-"$python" kvpress/testdata/make_reference.py --out "$made" --which tiny --models llama --ratios 0.5
+"$python" kvpress/testdata/make_reference.py --out "$made" --which tiny --models llama,gemma3 --ratios 0.5
 "$python" kvpress/testdata/make_subset.py "$made" "$here"
 
 "$python" kvpress/testdata/make_reference.py --out "$here" --which smollm2 --model "$(bin/kvnotes pull smollm2 --print-path)" \
