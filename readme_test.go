@@ -5,12 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/kvnotes/kvnotes/kvpress"
-	_ "github.com/kvnotes/kvnotes/kvpress/llm" // registers the presses that run the model again
 )
 
 // readme returns the README and its blocks of code in one language, in order; "" is the language of commands.
@@ -81,26 +77,5 @@ func TestReadmeCommandsExist(t *testing.T) {
 		if out, err := exec.Command("make", "-n", m[1]).CombinedOutput(); err != nil {
 			t.Errorf("make %s: %v\n%s", m[1], err, out)
 		}
-	}
-}
-
-func TestReadmeListsAllPresses(t *testing.T) {
-	text, _ := readme(t, "")
-	rows := map[string]string{} // name to paper
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| [^|]+ \\| ([^|]*) ?\\|$").FindAllStringSubmatch(text, -1) {
-		rows[m[1]] = strings.TrimSpace(m[2])
-	}
-	for _, m := range kvpress.Methods() {
-		paper, ok := rows[m.Name]
-		if !ok || paper != m.Paper {
-			t.Errorf("%s, paper %q: the README's table has %q", m.Name, m.Paper, paper)
-		}
-		delete(rows, m.Name)
-	}
-	for name := range rows {
-		t.Errorf("the README's table has %s, which is no press", name)
-	}
-	if !slices.IsSortedFunc(kvpress.Methods(), func(a, b kvpress.Method) int { return strings.Compare(a.Name, b.Name) }) {
-		t.Error("the catalogue is not in order")
 	}
 }

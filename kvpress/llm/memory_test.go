@@ -24,6 +24,17 @@ func trainAll(t *testing.T) {
 	kvpress.Register(kvpress.Method{Name: "restorekv", Press: summed(t)})
 }
 
+// spellingOf is a press to try a method with on the needle model, where it keeps less than everything.
+func spellingOf(m kvpress.Method) string {
+	switch m.Name {
+	case "perlayer": // one ratio for each layer
+		return "perlayer(keydiff, ratios=0.1/0.2/0.3/0.4/0.5/0.6)"
+	case "simlayerkv": // a threshold at which some layers are lazy
+		return "simlayerkv(threshold=0.09, recent=64)"
+	}
+	return m.Spelling()
+}
+
 // pageBytes is what a page takes whose keys have so many channels, in 4 bytes a number, or in bits beside a lowest
 // number and a step for each channel of keys and each value.
 func pageBytes(dim, channels, bits int) int64 {
@@ -77,25 +88,12 @@ func TestEveryPressFreesWhatItsPlanSays(t *testing.T) {
 		"composed(adakv(knorm):0.5, quantise(bits=8))", "composed(snapkv:0.5, think(ratio=0.5), quantise(bits=4))",
 	}
 	for _, m := range kvpress.Methods() {
-		spelling := m.Spelling()
-		switch m.Name {
-		case "perlayer": // one ratio for each layer of this model
-			spelling = "perlayer(keydiff, ratios=0.1/0.2/0.3/0.4/0.5/0.6)"
-		case "simlayerkv": // with its usual threshold no layer of this model is lazy
-			spelling = "simlayerkv(threshold=0.05, recent=64)"
-		}
-		spellings = append(spellings, spelling)
+		spellings = append(spellings, spellingOf(m))
 	}
 	for _, spelling := range spellings {
 		t.Run(spelling, func(t *testing.T) {
-			p, err := kvpress.Parse(spelling)
-			if err != nil {
-				t.Fatal(err)
-			}
-			copied, err := whole.Press(p)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p := parse(t, spelling)
+			copied := press(t, whole, spelling)
 			behind := max(0, copied.Next()-whole.Next()) // less than 0 where the keys moved together
 			after, want := copied.Bytes(), planned(whole, copied.Plans(), behind)
 			if after.KV != want {
@@ -107,10 +105,7 @@ func TestEveryPressFreesWhatItsPlanSays(t *testing.T) {
 			if copied.Plans() != nil && after.KV >= before { // others act while the model answers
 				t.Errorf("%d of %d bytes are left: nothing is freed", after.KV, before)
 			}
-			inPlace, err := whole.Press(kvpress.TopK(kvpress.Knorm{}, kvpress.Ratio(0)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			inPlace := press(t, whole, "knorm:0")
 			if err := inPlace.PressInPlace(p); err != nil {
 				t.Fatal(err)
 			}

@@ -77,11 +77,8 @@ func TestReplaysAreRefused(t *testing.T) {
 			continue
 		}
 		n++
-		p, err := kvpress.Parse(method.Spelling())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = m.PrefillTokensWith(context.Background(), someTokens(m, 50, 7), p)
+		p := parse(t, method.Spelling())
+		_, err := m.PrefillTokensWith(context.Background(), someTokens(m, 50, 7), p)
 		if err == nil || !strings.Contains(err.Error(), method.Name+" runs the model again over the whole context: use Session.Press") {
 			t.Errorf("%s: %v", method.Name, err)
 		}

@@ -67,13 +67,18 @@ func logits(t testing.TB, s *llm.Session, question []int) [][]float32 {
 	return rows
 }
 
-func press(t testing.TB, s *llm.Session, spelling string) *llm.Session {
+func parse(t testing.TB, spelling string) kvpress.Press {
 	t.Helper()
 	p, err := kvpress.Parse(spelling)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := s.Press(p)
+	return p
+}
+
+func press(t testing.TB, s *llm.Session, spelling string) *llm.Session {
+	t.Helper()
+	out, err := s.Press(parse(t, spelling))
 	if err != nil {
 		t.Fatal(err)
 	}

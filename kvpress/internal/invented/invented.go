@@ -53,11 +53,24 @@ func Register(m kvpress.Layer) {
 		}
 		lukv.Curve = append(lukv.Curve, curve)
 	}
-	kvpress.Register(kvpress.Method{Name: "qfilter", Scorer: filter})
-	kvpress.Register(kvpress.Method{Name: "expected_attention_stats", Scorer: stats})
-	kvpress.Register(kvpress.Method{Name: "kvzap", Scorer: zap})
-	kvpress.Register(kvpress.Method{Name: "fastkvzip", Press: fast})
-	kvpress.Register(kvpress.Method{Name: "lukv", Press: lukv})
 	duo := kvpress.DuoAttention{Pattern: normal(m.Layers, m.KVHeads), Sinks: 4, Recent: 16}
-	kvpress.Register(kvpress.Method{Name: "duo_attention", Example: "duo_attention(ratio=0.5)", Press: duo})
+	for name, s := range map[string]kvpress.Scorer{"qfilter": filter, "expected_attention_stats": stats, "kvzap": zap} {
+		learn(name, s, nil)
+	}
+	for name, p := range map[string]kvpress.Press{"fastkvzip": fast, "lukv": lukv, "duo_attention": duo} {
+		learn(name, nil, p)
+	}
+}
+
+// learn registers a method again with what it has learnt.
+func learn(name string, s kvpress.Scorer, p kvpress.Press) {
+	m, err := kvpress.MethodNamed(name)
+	if err != nil {
+		panic(err) // a method of package kvpress has gone
+	}
+	m.Scorer, m.Press = s, p
+	if name == "duo_attention" {
+		m.Example = "duo_attention(ratio=0.5)" // beside the sizes that its prototype has
+	}
+	kvpress.Register(m)
 }

@@ -78,6 +78,19 @@ var classes = map[string]class{
 	"KeyRerotationPress":            {"rerotate", nil},
 }
 
+// Originals are the Python classes that a method agrees with, in order; compat tells whether it has a parameter of that
+// name, which repeats what these do wrong.
+func Originals(method string) (names []string, compat bool) {
+	for name, k := range classes {
+		ours, args, _ := strings.Cut(k.name, "(")
+		if ours == method {
+			names, compat = append(names, name), compat || strings.Contains(args, "compat=")
+		}
+	}
+	slices.Sort(names)
+	return names, compat
+}
+
 // Press builds the press of a case; nil for none. Trained weights and random numbers are those that the reference
 // recorded.
 func (c *Case) Press() (kvpress.Press, error) {
