@@ -7,7 +7,7 @@ GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.
 FUZZED  := ./kernel/internal/wire ./kvpress/weights ./kvpress/tokenizer
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-long tiny notebooks build venv kernel model lint fmt fresh generate bench bench-presses reference clean
+.PHONY: help demo lab test test-long tiny notebooks build venv kernel model lint fmt fresh generate bench bench-presses bench-kernel reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,9 @@ bench: build model ## time prefill, presses, decoding and the loops below them
 bench-presses: build model ## time every press on a kept prefill of 2,048 tokens
 	bin/kvnotes bench --model smollm2 --press all
 	go test -timeout 20m -run xxx -bench Press ./kvpress/llm
+
+bench-kernel: kernel ## time the kernel beside ipykernel
+	@$(JUPYTER) kernel/kvnotes/testdata/kernel_bench.py
 
 reference: model ## record the golden data of this repository again, with the Python kvpress
 	sh kvpress/testdata/record.sh

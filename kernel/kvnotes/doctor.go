@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kvnotes/kvnotes/kvpress/hub"
+	"github.com/kvnotes/kvnotes/kvpress/llm"
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
@@ -22,13 +24,21 @@ type finding struct {
 }
 
 func doctorCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "doctor",
-		Short: "check what this machine has, and say what to do about what is missing",
-		Args:  cobra.NoArgs,
+	var model string
+	var context int
+	c := &cobra.Command{
+		Use:     "doctor",
+		Short:   "check what this machine has, and say what to do about what is missing",
+		Long:    "doctor checks what is needed to work; with --model it says what that model and a context of so many tokens will take.",
+		Example: "  kvnotes doctor --model smollm2 --context 8192",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			looks := []func() finding{checkProgram, checkProcessor, checkDevice, checkPorts, checkJupyter, checkKernel, checkModel}
+			if model != "" {
+				looks = append(looks, func() finding { return checkFit(model, context) })
+			}
 			bad := 0
-			for _, look := range []func() finding{checkProgram, checkProcessor, checkJupyter, checkKernel, checkModel} {
+			for _, look := range looks {
 				f := look()
 				mark := "ok  "
 				if !f.ok {
@@ -46,6 +56,9 @@ func doctorCommand() *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().StringVar(&model, "model", "", "model name or Hugging Face folder to look at")
+	c.Flags().IntVar(&context, "context", 2048, "tokens of context for --model")
+	return c
 }
 
 func checkProgram() finding {
@@ -102,4 +115,66 @@ func checkModel() finding {
 		return finding{false, err.Error(), "remove the folder and run kvnotes pull smollm2"}
 	}
 	return finding{true, "smollm2 is in " + dir, ""}
+}
+
+// checkDevice looks for a graphics card of NVIDIA; this program works without one.
+func checkDevice() finding {
+	cards, _ := filepath.Glob("/proc/driver/nvidia/gpus/*")
+	if len(cards) == 0 {
+		return finding{true, "no NVIDIA card: models run on the processor", ""}
+	}
+	return finding{true, fmt.Sprintf("%d NVIDIA card(s); this program runs models on the processor", len(cards)), ""}
+}
+
+// checkPorts tries what a kernel needs: ports of its own on this machine.
+func checkPorts() finding {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return finding{false, "no port can be opened on 127.0.0.1: " + err.Error(), "allow programs to listen on the loopback address, or start Jupyter with --transport ipc"}
+	}
+	defer l.Close()
+	return finding{true, "ports on 127.0.0.1 can be opened", ""}
+}
+
+// checkFit says what a model and a context take, and what would fit.
+func checkFit(model string, tokens int) finding {
+	e, err := llm.EstimateFor(model, tokens)
+	if err != nil {
+		return finding{false, err.Error(), "kvnotes pull NAME fetches a model"}
+	}
+	fact := fmt.Sprintf("%s with %d tokens: weights %s, keys and values %s (%s a token), while reading %s, and %s more to keep every press possible",
+		e.Model, tokens, megabytes(e.Weights), megabytes(e.KV), kilobytes(e.TokenKV), megabytes(e.Activations), megabytes(e.Record))
+	if e.MaxPositions > 0 && tokens > e.MaxPositions {
+		return finding{false, fact, fmt.Sprintf("the model reads at most %d tokens: take a shorter context", e.MaxPositions)}
+	}
+	free, known := freeMemory()
+	if !known {
+		return finding{true, fact, ""}
+	}
+	fact += fmt.Sprintf("; free are %s", megabytes(free))
+	switch ratio, ok := e.Fits(free); {
+	case !ok:
+		return finding{false, fact, "not even the weights and one layer fit: take a smaller model, a shorter context, or a larger machine"}
+	case ratio > 0:
+		return finding{false, fact, fmt.Sprintf("press while reading with a ratio of at least %.2f: PrefillWith(ctx, text, snapkv:%.2f)", ratio, ratio)}
+	}
+	return finding{true, fact + ": it fits uncompressed", ""}
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+func kilobytes(n int64) string { return fmt.Sprintf("%.1f kB", float64(n)/1e3) }
+
+// freeMemory is what the system could give to a program now, where it says so.
+func freeMemory() (bytes int64, known bool) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, false
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "MemAvailable: %d kB", &kib); n == 1 {
+			return kib << 10, true
+		}
+	}
+	return 0, false
 }

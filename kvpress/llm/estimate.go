@@ -1,0 +1,70 @@
+package llm
+
+import (
+	"fmt"
+
+	"github.com/kvnotes/kvnotes/kvpress/hub"
+	"github.com/kvnotes/kvnotes/kvpress/weights"
+)
+
+// An Estimate says, in bytes, what a model and a context will take, before anything is loaded.
+type Estimate struct {
+	Model        string
+	Tokens       int
+	MaxPositions int   // most tokens that the model reads; 0 when config.json does not say
+	Weights      int64 // on the processor: bf16 stays as it is, all else is float32
+	TokenKV      int64 // keys and values of one token, over all layers and heads
+	KV           int64 // of the whole context, uncompressed
+	LayerKV      int64 // of one layer: what PrefillWith holds uncompressed at a time
+	Activations  int64 // while the context is read
+	Record       int64 // what the record Full adds
+}
+
+// EstimateFor reads the configuration and the sizes of the weights of a model, and nothing else.
+func EstimateFor(model string, tokens int) (Estimate, error) {
+	if tokens < 1 {
+		return Estimate{}, fmt.Errorf("a context of %d tokens: at least 1 is wanted", tokens)
+	}
+	files, err := hub.Open(model)
+	if err != nil {
+		return Estimate{}, err
+	}
+	defer files.Close()
+	c, err := parseConfig(files.Config, files.GenerationConfig)
+	if err != nil {
+		return Estimate{}, fmt.Errorf("model %s: %w", model, err)
+	}
+	e := Estimate{Model: files.Name, Tokens: tokens, MaxPositions: c.MaxPositions}
+	for _, name := range files.Weights.Names() {
+		t, err := files.Weights.Tensor(name)
+		if err != nil {
+			return e, err
+		}
+		size := int64(4)
+		if t.DType == weights.BF16 {
+			size = 2
+		}
+		e.Weights += size * int64(t.Elements())
+	}
+	e.LayerKV = int64(tokens) * int64(c.KVHeads*c.pairBytes())
+	e.TokenKV = int64(c.Layers * c.KVHeads * c.pairBytes())
+	e.KV = e.TokenKV * int64(tokens)
+	inside := (c.Heads+2*c.KVHeads)*c.Dim + c.Heads*c.Dim + 2*c.Width + 3*c.Inner // of a row inside a layer
+	e.Activations = 4 * (int64(tokens)*int64(c.Width) + int64(min(tokens, rowBlock))*int64(inside))
+	e.Record = 4 * int64(tokens) * int64(c.Width) * int64(c.Layers)
+	return e, nil
+}
+
+// Fits is the smallest ratio at which the model, the context and an answer fit into so many bytes when PrefillWith
+// presses layer by layer: 0 when nothing has to go, and false when not even the weights and one layer fit.
+func (e Estimate) Fits(bytes int64) (ratio float64, ok bool) {
+	left := bytes - e.Weights - e.Activations
+	if left >= e.KV {
+		return 0, true
+	}
+	left -= e.LayerKV
+	if left <= 0 {
+		return 1, false
+	}
+	return max(0, 1-float64(left)/float64(e.KV)), true
+}
