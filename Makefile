@@ -21,8 +21,9 @@ lab: kernel model ## open JupyterLab on the notebooks
 test: kernel model ## run all tests and all notebooks (needs no network once set up)
 	@.ci/test
 
-test-long: kernel model ## all reference cases of all ratios, and three minutes of fuzzing for every target
+test-long: kernel model ## all reference cases of all ratios, the full soak of the kernel, and three minutes of fuzzing for every target
 	KVNOTES_LONG=1 go test -timeout 60m -count=1 -v -run Reference ./kvpress/...
+	KVNOTES_SOAK=1 go test -timeout 10m -count=1 -v -run Kernel ./kernel/kvnotes
 	@for p in $(FUZZED); do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
 		echo "== $$f in $$p"; go test -timeout 10m -run xxx -fuzz "^$$f$$" -fuzztime 3m -fuzzminimizetime 1s $$p || exit 1; done; done
 
