@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -69,14 +70,20 @@ func (in *Interp) onRunner(ctx context.Context, f func()) error {
 		told := in.goroutines.interrupt(r.state, time.Since(begin) > patience/2)
 		select {
 		case <-done:
-			for _, state := range told {
-				state.Signals.Async = base.SigNone
-			}
+			calm(told)
 			return ErrInterrupted // also when it ended well: what follows it must not run
 		case <-again.C:
 		case <-give.C:
+			calm(told[1:]) // they serve later cells; the runner's goes on being told
 			return in.leave(r, done)
 		}
+	}
+}
+
+// calm takes interrupts back that goroutines did not see.
+func calm(states []*fast.Run) {
+	for _, state := range states {
+		state.Signals.Async = base.SigNone
 	}
 }
 
@@ -183,10 +190,16 @@ func (g *goroutines) leave(state *fast.Run, where string) {
 	g.left[state] = where
 }
 
+// ended forgets a goroutine for good: the interpreter knows goroutines by an address that the next one may get, which
+// must not inherit the interrupt.
 func (g *goroutines) ended(state *fast.Run) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.left, state)
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	state.Signals.Async = base.SigNone
+	maps.DeleteFunc(g.all, func(_ uintptr, s *fast.Run) bool { return s == state })
 }
 
 // begin is called at the begin of a goroutine that a cell starts.
@@ -203,6 +216,7 @@ func (g *goroutines) end(panicked interface{}) {
 	g.mu.Lock()
 	delete(g.started, state)
 	g.mu.Unlock()
+	state.Signals.Async = base.SigNone // not for the next goroutine at the same address
 	switch panicked.(type) {
 	case nil, base.Signal:
 	default:
