@@ -122,13 +122,16 @@ func render(template string, values map[string]interface{}) (text string, err er
 		return "", err
 	}
 	values["raise_exception"] = func(message string) (string, error) { return "", errors.New(message) }
-	values["strftime_now"] = func(format string) string { return strftime(time.Now(), format) }
+	values["strftime_now"] = func(format string) string { return strftime(now(), format) }
 	out := &bounded{end: time.Now().Add(longestTime)}
 	if err := parsed.Execute(out, exec.NewContext(values)); err != nil {
 		return "", err
 	}
 	return out.text.String(), nil
 }
+
+// now is the clock of templates.
+var now = time.Now
 
 // strftime writes a date by the letters that chat templates use.
 func strftime(t time.Time, format string) string {

@@ -1,9 +1,8 @@
 package tokenizer
 
 import (
-	"container/heap"
+	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -29,240 +28,234 @@ func init() {
 // Encode turns text into token numbers. Nothing is added; the text of an added token, such as <|im_start|>, becomes
 // that token.
 func (t *Tokenizer) Encode(text string) []int {
-	ids, _ := t.EncodeOffsets(text)
+	var ids []int
+	token := func(id int) { ids = append(ids, id) }
+	word := func(piece string, _ bool) { ids = t.word(ids, piece) }
+	t.added.each(text, func(from, to int) {
+		piece := text[from:to]
+		for _, normalise := range t.normalizer {
+			piece = normalise(piece)
+		}
+		t.addedAfter.each(piece, func(a, b int) { t.cut(0, piece[a:b], from+a == 0, word) }, token)
+	}, token)
 	return ids
 }
 
-// EncodeOffsets is Encode, and says for every token where in the text its bytes are, from and up to.
-func (t *Tokenizer) EncodeOffsets(text string) (ids []int, offsets [][2]int) {
-	at := 0
-	for at < len(text) {
-		start, a := t.nextAdded(text, at)
-		t.split.each(text[at:start], func(from, to int) {
-			t.word(text[at+from:at+to], func(id, first, last int) {
-				ids = append(ids, id)
-				offsets = append(offsets, [2]int{at + from + first, at + from + last})
-			})
-		})
-		if a == nil {
-			break
-		}
-		ids = append(ids, a.ID)
-		offsets = append(offsets, [2]int{start, start + len(a.Content)})
-		at = start + len(a.Content)
-	}
-	return ids, offsets
+// EncodeSpecial is Encode, and adds what stands around every text: for many models the token that begins it.
+func (t *Tokenizer) EncodeSpecial(text string) []int {
+	return slices.Concat(t.before, t.Encode(text), t.after)
 }
 
-// nextAdded finds the next added token in the text: the earliest, and the longest among those.
-func (t *Tokenizer) nextAdded(text string, at int) (start int, a *addedToken) {
-	start = len(text)
-	for i := range t.added {
-		if j := strings.Index(text[at:min(len(text), start+len(t.added[i].Content)-1)], t.added[i].Content); j >= 0 && at+j < start {
-			start, a = at+j, &t.added[i]
-		}
+// cut hands out the words of a piece of text, cut by all steps from one on.
+func (t *Tokenizer) cut(step int, piece string, first bool, f func(piece string, first bool)) {
+	if step == len(t.cuts) {
+		f(piece, first)
+		return
 	}
-	return start, a
+	t.cuts[step](piece, first, func(piece string, first bool) { t.cut(step+1, piece, first, f) })
 }
 
-// word gives the tokens of one word to emit, with the bytes of the word that each covers.
-func (t *Tokenizer) word(word string, emit func(id, from, to int)) {
+// longestWord is the length of the words that are remembered, in bytes.
+const longestWord = 64
+
+// word appends the tokens of a word. A long one is taken apart where no merge can join, which changes nothing.
+func (t *Tokenizer) word(ids []int, word string) []int {
+	if t.ignoreMerges {
+		if id, ok := t.vocabulary[t.spelled(word)]; ok {
+			return append(ids, id)
+		}
+	}
+	if t.joins == nil {
+		return t.remembered(ids, word)
+	}
+	start := 0
+	last, size := utf8.DecodeRuneInString(word)
+	for i := size; i < len(word); i += size {
+		var r rune
+		r, size = utf8.DecodeRuneInString(word[i:])
+		if !t.joins[[2]rune{last, r}] {
+			ids = t.remembered(ids, word[start:i])
+			start = i
+		}
+		last = r
+	}
+	return t.remembered(ids, word[start:])
+}
+
+// spelled is a word in the letters of the vocabulary.
+func (t *Tokenizer) spelled(word string) string {
+	if !t.bytes {
+		return word
+	}
+	var s strings.Builder
+	for i := range len(word) {
+		s.WriteRune(runeOf[word[i]])
+	}
+	return s.String()
+}
+
+// remembered appends the tokens of a word, which are found once.
+func (t *Tokenizer) remembered(ids []int, word string) []int {
+	if len(word) > longestWord {
+		return append(ids, t.merged(word)...)
+	}
 	t.mu.Lock()
-	ids, ok := t.words[word]
+	known, ok := t.words[word]
 	t.mu.Unlock()
 	if !ok {
-		ids = t.merged(word)
+		known = t.merged(word)
 		t.mu.Lock()
 		if len(t.words) >= mostWords {
 			clear(t.words)
 		}
-		if len(word) <= 64 {
-			t.words[strings.Clone(word)] = ids
-		}
+		t.words[strings.Clone(word)] = known
 		t.mu.Unlock()
 	}
-	at := 0
-	for _, id := range ids {
-		n := len(t.bytes(id))
-		emit(id, at, at+n)
-		at += n
-	}
+	return append(ids, known...)
 }
 
 // A symbol is a token in the making, in a list of its neighbours.
 type symbol struct {
 	id         int
 	prev, next int // -1 at the ends
-	version    int // grows with every change, so that old candidates are known
+	gone       bool
 }
 
-// A candidate is a pair that could merge.
-type candidate struct {
-	rank, at    int
-	left, right int // versions
-	to          int
-}
-
-type candidates []candidate
-
-func (c candidates) Len() int { return len(c) }
-func (c candidates) Less(i, j int) bool {
-	return c[i].rank < c[j].rank || c[i].rank == c[j].rank && c[i].at < c[j].at
-}
-func (c candidates) Swap(i, j int)       { c[i], c[j] = c[j], c[i] }
-func (c *candidates) Push(x interface{}) { *c = append(*c, x.(candidate)) }
-func (c *candidates) Pop() interface{} {
-	last := len(*c) - 1
-	x := (*c)[last]
-	*c = (*c)[:last]
-	return x
-}
-
-// merged applies byte-pair merges to a word, lowest rank first. Bytes without a token are dropped.
-func (t *Tokenizer) merged(word string) []int {
-	var symbols []symbol
-	for i := range len(word) {
-		if id, ok := t.vocabulary[string(runeOf[word[i]])]; ok {
-			symbols = append(symbols, symbol{id: id, prev: len(symbols) - 1, next: len(symbols) + 1})
+// letters are the first symbols of a word: its bytes or letters, byte tokens for letters without a token, or the
+// unknown token; what has none of these is dropped.
+func (t *Tokenizer) letters(word string) []symbol {
+	symbols := make([]symbol, 0, len(word))
+	add := func(id int) {
+		symbols = append(symbols, symbol{id: id, prev: len(symbols) - 1, next: len(symbols) + 1})
+	}
+	unknown := false // an unknown token waits, for more that is unknown to join it
+	flush := func() {
+		if unknown {
+			add(t.unknown)
+		}
+		unknown = false
+	}
+	for i, size := 0, 1; i < len(word); i += size {
+		id, ok := t.byteIDs[word[i]], true
+		if !t.bytes {
+			_, size = utf8.DecodeRuneInString(word[i:])
+			id, ok = t.vocabulary[word[i:i+size]]
+		} else if id < 0 {
+			ok = false
+		}
+		switch {
+		case ok:
+			flush()
+			add(id)
+		case t.fallback:
+			for _, b := range []byte(word[i : i+size]) {
+				add(t.byteIDs[b])
+			}
+		case t.unknown >= 0:
+			if !t.fuseUnknown {
+				flush()
+			}
+			unknown = true
 		}
 	}
+	flush()
+	if len(symbols) > 0 {
+		symbols[len(symbols)-1].next = -1
+	}
+	return symbols
+}
+
+// merged applies byte-pair merges to a word, lowest rank first, leftmost first among equals.
+func (t *Tokenizer) merged(word string) []int {
+	symbols := t.letters(word)
 	if len(symbols) == 0 {
 		return nil
 	}
-	symbols[len(symbols)-1].next = -1
 	var queue candidates
 	consider := func(i int) {
 		if i < 0 || symbols[i].next < 0 {
 			return
 		}
-		j := symbols[i].next
-		if m, ok := t.ranks[pair{symbols[i].id, symbols[j].id}]; ok {
-			heap.Push(&queue, candidate{m.rank, i, symbols[i].version, symbols[j].version, m.to})
+		if m, ok := t.ranks[pair{symbols[i].id, symbols[symbols[i].next].id}]; ok {
+			queue.push(candidate{m.rank, i, m.to})
 		}
 	}
 	for i := range symbols {
 		consider(i)
 	}
-	gone := make([]bool, len(symbols))
 	for len(queue) > 0 {
-		c := heap.Pop(&queue).(candidate)
-		j := symbols[c.at].next
-		if gone[c.at] || j < 0 || symbols[c.at].version != c.left || symbols[j].version != c.right {
+		c := queue.pop()
+		s := &symbols[c.at]
+		if s.gone || s.next < 0 {
 			continue
 		}
-		s := &symbols[c.at]
-		s.id, s.next = c.to, symbols[j].next
-		s.version++
-		gone[j] = true
-		symbols[j].version++
+		next := &symbols[s.next]
+		// Neighbours that have changed since still merge if they make the same token.
+		if m, ok := t.ranks[pair{s.id, next.id}]; !ok || m.to != c.to {
+			continue
+		}
+		s.id, s.next, next.gone = c.to, next.next, true
 		if s.next >= 0 {
 			symbols[s.next].prev = c.at
 		}
 		consider(s.prev)
 		consider(c.at)
 	}
-	var ids []int
+	ids := make([]int, 0, 8)
 	for i := 0; i >= 0; i = symbols[i].next {
 		ids = append(ids, symbols[i].id)
 	}
 	return ids
 }
 
-// A splitter cuts a text into words, which merges never cross.
-type splitter struct {
-	digits bool // every digit stands alone
-	words  bool // GPT-2's rules for words; else the whole text is one word
+// A candidate is a pair that could merge.
+type candidate struct{ rank, at, to int }
+
+func (c candidate) before(d candidate) bool {
+	return c.rank < d.rank || c.rank == d.rank && c.at < d.at
 }
 
-// each calls f with the places of the words, in order.
-func (s splitter) each(text string, f func(from, to int)) {
-	if !s.digits {
-		s.pieces(text, 0, f)
-		return
-	}
-	start := 0
-	for i, r := range text {
-		if unicode.IsNumber(r) {
-			s.pieces(text[start:i], start, f)
-			start = i + utf8.RuneLen(r)
-			s.pieces(text[i:start], i, f)
+// candidates are a heap: no candidate comes before the one at half its place.
+type candidates []candidate
+
+func (q *candidates) push(c candidate) {
+	h := append(*q, c)
+	i := len(h) - 1
+	for i > 0 {
+		up := (i - 1) / 2
+		if !c.before(h[up]) {
+			break
 		}
+		h[i] = h[up]
+		i = up
 	}
-	s.pieces(text[start:], start, f)
+	h[i] = c
+	*q = h
 }
 
-// pieces cuts text, which begins at an offset, by GPT-2's pattern:
-//
-//	's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-func (s splitter) pieces(text string, offset int, f func(from, to int)) {
-	if !s.words {
-		if text != "" {
-			f(offset, offset+len(text))
+func (q *candidates) pop() candidate {
+	h := *q
+	top, c := h[0], h[len(h)-1]
+	h = h[:len(h)-1]
+	*q = h
+	if len(h) == 0 {
+		return top
+	}
+	i := 0
+	for {
+		down := 2*i + 1
+		if down >= len(h) {
+			break
 		}
-		return
-	}
-	for at := 0; at < len(text); {
-		n := nextPiece(text[at:])
-		f(offset+at, offset+at+n)
-		at += n
-	}
-}
-
-// nextPiece is the length of the piece that a text begins with.
-func nextPiece(text string) int {
-	for _, c := range []string{"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"} {
-		if strings.HasPrefix(text, c) {
-			return len(c)
+		if down+1 < len(h) && h[down+1].before(h[down]) {
+			down++
 		}
-	}
-	start := 0
-	if text[0] == ' ' {
-		start = 1
-	}
-	if start < len(text) {
-		if kind := kindOf(text[start:]); kind != blank {
-			return start + run(text[start:], kind)
+		if !h[down].before(c) {
+			break
 		}
+		h[i] = h[down]
+		i = down
 	}
-	n := run(text, blank)
-	if n < len(text) { // blanks before a word: the last one may belong to the word
-		_, last := utf8.DecodeLastRuneInString(text[:n])
-		if n > last {
-			return n - last
-		}
-	}
-	return n
-}
-
-// Kinds of letters.
-const (
-	letter = iota
-	number
-	blank
-	other
-)
-
-func kindOf(text string) int {
-	r, n := utf8.DecodeRuneInString(text)
-	switch {
-	case r == utf8.RuneError && n == 1:
-		return other
-	case unicode.IsLetter(r):
-		return letter
-	case unicode.IsNumber(r):
-		return number
-	case unicode.IsSpace(r):
-		return blank
-	}
-	return other
-}
-
-// run is the length of the letters of one kind that a text begins with.
-func run(text string, kind int) int {
-	n := 0
-	for n < len(text) && kindOf(text[n:]) == kind {
-		_, size := utf8.DecodeRuneInString(text[n:])
-		n += size
-	}
-	return n
+	h[i] = c
+	return top
 }

@@ -2,10 +2,12 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 )
 
 // reference is the folder of the full golden data, "" when it is not here.
@@ -41,7 +43,7 @@ func compare(t *testing.T, tok *Tokenizer, g golden) {
 	t.Helper()
 	wrong := 0
 	for _, s := range g.Strings {
-		ids, offsets := tok.EncodeOffsets(s.Text)
+		ids := tok.Encode(s.Text)
 		if len(ids) != len(s.IDs) || len(ids) > 0 && !reflect.DeepEqual(ids, s.IDs) {
 			wrong++
 			t.Errorf("%.80q: tokens %v, want %v", s.Text, ids, s.IDs)
@@ -54,11 +56,6 @@ func compare(t *testing.T, tok *Tokenizer, g golden) {
 		if got := tok.Decode(ids, true); got != s.Skipped {
 			wrong++
 			t.Errorf("%.80q: decoded without special tokens %q, want %q", s.Text, got, s.Skipped)
-		}
-		for i, o := range offsets {
-			if o[0] > o[1] || o[1] > len(s.Text) || i > 0 && o[0] < offsets[i-1][1] {
-				t.Errorf("%.80q: token %d lies at %v", s.Text, i, o)
-			}
 		}
 	}
 	for _, c := range g.Chats {
@@ -86,7 +83,11 @@ func load(t testing.TB, dir string) *Tokenizer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tok, err := Load(text, config, nil)
+	template, err := os.ReadFile(filepath.Join(dir, "chat_template.jinja"))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	tok, err := Load(text, config, template)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,4 +116,114 @@ func TestReferenceSmolLM2(t *testing.T) {
 		t.Fatal(err)
 	}
 	compare(t, load(t, model), g)
+}
+
+// A familyFile is cases.json of one tokenizer family.
+type familyFile struct {
+	Cases []struct {
+		Text    string `json:"text"`
+		IDs     []int  `json:"ids"`
+		Special []int  `json:"ids_special"`
+		Decoded string `json:"decoded"`
+		Skipped string `json:"decoded_skip_special"`
+		Tidied  string `json:"decoded_skip_special_cleanup"`
+	} `json:"cases"`
+	Fuzz []struct {
+		Text string `json:"text"`
+		IDs  []int  `json:"ids"`
+	} `json:"fuzz"`
+	Decode []struct {
+		IDs     []int  `json:"ids"`
+		Decoded string `json:"decoded"`
+		Skipped string `json:"decoded_skip_special"`
+		Tidied  string `json:"decoded_skip_special_cleanup"`
+	} `json:"decode"`
+	Chat []struct {
+		Messages []Message `json:"messages"`
+		Prompt   bool      `json:"add_generation_prompt"`
+		Rendered string    `json:"rendered"`
+		IDs      []int     `json:"ids"`
+	} `json:"chat"`
+	Now string `json:"now"`
+}
+
+// TestReferenceFamilies compares every tokenizer family with the Python library.
+func TestReferenceFamilies(t *testing.T) {
+	roots := []string{filepath.Join("testdata", "families")}
+	if full := reference(); full != "" {
+		roots = append(roots, filepath.Join(full, "tokenizers"))
+	} else {
+		t.Log("the full golden data is not here: the repository's own subset is compared")
+	}
+	for _, root := range roots {
+		dirs, err := filepath.Glob(filepath.Join(root, "*", "cases.json"))
+		if err != nil || len(dirs) == 0 {
+			t.Fatalf("no families in %s: %v", root, err)
+		}
+		for _, path := range dirs {
+			t.Run(filepath.Base(filepath.Dir(path)), func(t *testing.T) { compareFamily(t, filepath.Dir(path)) })
+		}
+	}
+}
+
+func compareFamily(t *testing.T, dir string) {
+	text, err := os.ReadFile(filepath.Join(dir, "cases.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f familyFile
+	if err := json.Unmarshal(text, &f); err != nil {
+		t.Fatal(err)
+	}
+	tok, wrong := load(t, dir), 0
+	same := func(what, text string, got, want interface{}) {
+		t.Helper()
+		if !reflect.DeepEqual(got, want) {
+			if wrong++; wrong < 20 {
+				t.Errorf("%.120q: %s %.300v, want %.300v", text, what, got, want)
+			}
+		}
+	}
+	list := func(ids []int) []int { return append([]int{}, ids...) }
+	for _, c := range f.Cases {
+		same("tokens", c.Text, list(tok.Encode(c.Text)), list(c.IDs))
+		same("tokens with special ones", c.Text, list(tok.EncodeSpecial(c.Text)), list(c.Special))
+		same("decoded", c.Text, tok.Decode(c.Special, false), c.Decoded)
+		same("decoded without special tokens", c.Text, tok.Decode(c.Special, true), c.Skipped)
+		if tok.config.CleanUp {
+			same("answer", c.Text, tok.Answer(c.Special), c.Tidied)
+		}
+	}
+	for _, c := range f.Fuzz {
+		same("tokens", c.Text, list(tok.Encode(c.Text)), list(c.IDs))
+	}
+	for _, c := range f.Decode {
+		name := fmt.Sprint(c.IDs)
+		same("decoded", name, tok.Decode(c.IDs, false), c.Decoded)
+		same("decoded without special tokens", name, tok.Decode(c.IDs, true), c.Skipped)
+		if tok.config.CleanUp {
+			same("answer", name, tok.Answer(c.IDs), c.Tidied)
+		}
+	}
+	for _, c := range f.Chat {
+		setClock(t, f.Now)
+		rendered, err := tok.Chat(c.Messages, c.Prompt, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		same("chat", fmt.Sprint(c.Messages), rendered, c.Rendered)
+		same("tokens", c.Rendered, list(tok.Encode(c.Rendered)), list(c.IDs))
+	}
+	t.Logf("%-12s %d strings, %d fuzzed, %d decoded, %d chats: %d mismatches", filepath.Base(dir), len(f.Cases), len(f.Fuzz), len(f.Decode), len(f.Chat), wrong)
+}
+
+// setClock stops the clock of templates.
+func setClock(t *testing.T, at string) {
+	t.Helper()
+	when, err := time.Parse("2006-01-02T15:04:05", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = func() time.Time { return when }
+	t.Cleanup(func() { now = time.Now })
 }

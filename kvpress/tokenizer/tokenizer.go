@@ -1,27 +1,44 @@
 // Package tokenizer turns text into token numbers and back, as a Hugging Face tokenizer.json says, and writes chats
-// by a model's template. A component that it does not know exactly is refused by name: a tokenizer that is almost
-// right gives wrong answers without an error.
+// by a model's template. It knows byte-pair encoding over bytes (GPT-2, Llama-3, Qwen, o200k) and over letters
+// (SentencePiece: Llama-2, Mistral, Phi-3, Gemma). A component that it does not know exactly is refused by name: a
+// tokenizer that is almost right gives wrong answers without an error.
 package tokenizer
 
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"unicode/utf8"
 )
 
 // A Tokenizer is safe for use by several goroutines.
 type Tokenizer struct {
-	vocabulary map[string]int
-	tokens     []string // by number; "" where there is none
-	ranks      map[pair]merge
+	vocabulary map[string]int // of the model, without added tokens
+	addedIDs   map[string]int
+	tokens     []string // by number
+	known      []bool   // numbers that have a token
 	special    map[int]bool
-	added      []addedToken // longest first
-	split      splitter
-	config     config
-	template   string
+	ranks      map[pair]merge
+
+	added      finder // in the text as it is
+	normalizer []func(text string) string
+	addedAfter finder // in the normalised text
+	cuts       []cut
+	bytes      bool // words are spelled in bytes
+	before     []int
+	after      []int
+	decoder    []func(parts []string) []string
+	shown      []func(parts []string) []string
+
+	byteIDs      [256]int // -1 for bytes without a token
+	fallback     bool     // letters without a token become their bytes
+	unknown      int      // the token of what has none; -1 for none
+	fuseUnknown  bool
+	ignoreMerges bool             // words that are tokens stay whole
+	joins        map[[2]rune]bool // letters that stand side by side in some merge; nil when words cannot be taken apart by them
+
+	config   config
+	template string
 
 	mu    sync.Mutex
 	words map[string][]int // what words became, so that a word is merged once
@@ -36,16 +53,6 @@ type merge struct{ rank, to int }
 // mostWords is how many words are remembered.
 const mostWords = 1 << 16
 
-type addedToken struct {
-	ID         int    `json:"id"`
-	Content    string `json:"content"`
-	SingleWord bool   `json:"single_word"`
-	LStrip     bool   `json:"lstrip"`
-	RStrip     bool   `json:"rstrip"`
-	Normalized bool   `json:"normalized"`
-	Special    bool   `json:"special"`
-}
-
 // file is tokenizer.json.
 type file struct {
 	Added         []addedToken `json:"added_tokens"`
@@ -53,26 +60,20 @@ type file struct {
 	PreTokenizer  *component   `json:"pre_tokenizer"`
 	PostProcessor *component   `json:"post_processor"`
 	Decoder       *component   `json:"decoder"`
-	Model         struct {
-		Type         string          `json:"type"`
-		Vocab        map[string]int  `json:"vocab"`
-		Merges       json.RawMessage `json:"merges"`
-		Unknown      *string         `json:"unk_token"`
-		Prefix       *string         `json:"continuing_subword_prefix"`
-		Suffix       *string         `json:"end_of_word_suffix"`
-		ByteFallback bool            `json:"byte_fallback"`
-		IgnoreMerges bool            `json:"ignore_merges"`
-		Dropout      *float64        `json:"dropout"`
-	} `json:"model"`
+	Model         model        `json:"model"`
 }
 
-// A component is one step of the pipeline that tokenizer.json describes.
-type component struct {
-	Type           string      `json:"type"`
-	PreTokenizers  []component `json:"pretokenizers"`
-	Individual     bool        `json:"individual_digits"`
-	AddPrefixSpace bool        `json:"add_prefix_space"`
-	UseRegex       *bool       `json:"use_regex"`
+type model struct {
+	Type         string          `json:"type"`
+	Vocab        json.RawMessage `json:"vocab"`
+	Merges       json.RawMessage `json:"merges"`
+	Unknown      *string         `json:"unk_token"`
+	Prefix       *string         `json:"continuing_subword_prefix"`
+	Suffix       *string         `json:"end_of_word_suffix"`
+	ByteFallback bool            `json:"byte_fallback"`
+	FuseUnknown  bool            `json:"fuse_unk"`
+	IgnoreMerges bool            `json:"ignore_merges"`
+	Dropout      *float64        `json:"dropout"`
 }
 
 // config is what is read of tokenizer_config.json.
@@ -80,6 +81,7 @@ type config struct {
 	BOS       json.RawMessage `json:"bos_token"`
 	EOS       json.RawMessage `json:"eos_token"`
 	MaxLength float64         `json:"model_max_length"`
+	CleanUp   bool            `json:"clean_up_tokenization_spaces"`
 	Template  json.RawMessage `json:"chat_template"`
 }
 
@@ -89,11 +91,8 @@ func Load(tokenizerJSON, configJSON, templateFile []byte) (*Tokenizer, error) {
 	if err := json.Unmarshal(tokenizerJSON, &f); err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
-	t := &Tokenizer{vocabulary: map[string]int{}, ranks: map[pair]merge{}, special: map[int]bool{}, words: map[string][]int{}}
-	if err := t.check(f); err != nil {
-		return nil, fmt.Errorf("tokenizer.json: %w", err)
-	}
-	if err := t.fill(f); err != nil {
+	t := &Tokenizer{addedIDs: map[string]int{}, ranks: map[pair]merge{}, special: map[int]bool{}, words: map[string][]int{}, unknown: -1}
+	if err := t.read(f); err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
 	if len(configJSON) > 0 {
@@ -111,50 +110,43 @@ func Load(tokenizerJSON, configJSON, templateFile []byte) (*Tokenizer, error) {
 	return t, nil
 }
 
-// check refuses what is not known.
-func (t *Tokenizer) check(f file) error {
-	unknown := func(part, kind, known string) error {
-		return fmt.Errorf("%s %q is not supported (supported: %s)", part, kind, known)
+// read reads all components and refuses what is not known.
+func (t *Tokenizer) read(f file) (err error) {
+	if kind := f.Model.Type; kind != "BPE" && (kind != "" || len(f.Model.Merges) == 0) { // older files do not say
+		return unknown("model", kind, "BPE")
 	}
-	switch {
-	case f.Model.Type != "BPE":
-		return unknown("model", f.Model.Type, "BPE")
-	case f.Model.ByteFallback || f.Model.Prefix != nil && *f.Model.Prefix != "" || f.Model.Suffix != nil && *f.Model.Suffix != "" || f.Model.Dropout != nil:
-		return fmt.Errorf("model: byte_fallback, dropout and word affixes are not supported")
-	case f.Normalizer != nil:
-		return unknown("normalizer", f.Normalizer.Type, "none")
-	case f.PostProcessor != nil && f.PostProcessor.Type != "ByteLevel" && f.PostProcessor.Type != "TemplateProcessing":
-		return unknown("post_processor", f.PostProcessor.Type, "ByteLevel, TemplateProcessing")
-	case f.Decoder == nil || f.Decoder.Type != "ByteLevel":
-		kind := "none"
-		if f.Decoder != nil {
-			kind = f.Decoder.Type
-		}
-		return unknown("decoder", kind, "ByteLevel")
-	case f.PreTokenizer == nil:
-		return unknown("pre_tokenizer", "none", "ByteLevel, Digits, Sequence")
+	if t.normalizer, err = readNormalizer(f.Normalizer); err != nil {
+		return err
+	}
+	if t.cuts, t.bytes, err = readPreTokenizer(f.PreTokenizer); err != nil {
+		return err
+	}
+	if t.before, t.after, err = readPostProcessor(f.PostProcessor); err != nil {
+		return err
+	}
+	if t.decoder, t.shown, err = readDecoder(f.Decoder); err != nil {
+		return err
+	}
+	if err := t.readModel(f.Model); err != nil {
+		return err
 	}
 	for _, a := range f.Added {
-		if a.SingleWord || a.LStrip || a.RStrip {
-			return fmt.Errorf("added token %q: single_word, lstrip and rstrip are not supported", a.Content)
+		if a.Content == "" {
+			return fmt.Errorf("added token %d has no text", a.ID)
 		}
-		if a.Content == "" || a.ID < 0 {
-			return fmt.Errorf("added token %d has no text or no number", a.ID)
+		if err := t.set(a.Content, a.ID); err != nil {
+			return err
 		}
-	}
-	steps := []component{*f.PreTokenizer}
-	if f.PreTokenizer.Type == "Sequence" {
-		steps = f.PreTokenizer.PreTokenizers
-	}
-	for i, s := range steps {
-		switch {
-		case s.Type == "Digits" && s.Individual && i == 0 && len(steps) == 2:
-			t.split.digits = true
-		case s.Type == "ByteLevel" && i == len(steps)-1 && !s.AddPrefixSpace:
-			t.split.words = s.UseRegex == nil || *s.UseRegex
-		default:
-			return unknown("pre_tokenizer", s.Type, "ByteLevel without a prefix space, Digits one by one before it")
+		t.addedIDs[a.Content], t.special[a.ID] = a.ID, a.Special
+		if !a.Normalized {
+			t.added.add(a.Content, a)
+			continue
 		}
+		text := a.Content
+		for _, normalise := range t.normalizer {
+			text = normalise(text)
+		}
+		t.addedAfter.add(text, a)
 	}
 	return nil
 }
@@ -162,27 +154,36 @@ func (t *Tokenizer) check(f file) error {
 // most is the largest token number that is taken seriously.
 const most = 1 << 24
 
-// fill reads vocabulary and merges.
-func (t *Tokenizer) fill(f file) error {
-	set := func(text string, id int) error {
-		if id < 0 || id > most {
-			return fmt.Errorf("token %q has number %d", text, id)
-		}
-		for len(t.tokens) <= id {
-			t.tokens = append(t.tokens, make([]string, id+1-len(t.tokens))...)
-		}
-		t.tokens[id], t.vocabulary[text] = text, id
-		return nil
+// set notes the text of a token number.
+func (t *Tokenizer) set(text string, id int) error {
+	if id < 0 || id > most {
+		return fmt.Errorf("token %q has number %d", text, id)
 	}
-	for text, id := range f.Model.Vocab {
-		if err := set(text, id); err != nil {
+	if n := id + 1 - len(t.tokens); n > 0 {
+		t.tokens, t.known = append(t.tokens, make([]string, n)...), append(t.known, make([]bool, n)...)
+	}
+	t.tokens[id], t.known[id] = text, true
+	return nil
+}
+
+// readModel reads vocabulary and merges.
+func (t *Tokenizer) readModel(m model) error {
+	if m.Prefix != nil && *m.Prefix != "" || m.Suffix != nil && *m.Suffix != "" || m.Dropout != nil && *m.Dropout != 0 {
+		return fmt.Errorf("model: dropout and word affixes are not supported")
+	}
+	if err := json.Unmarshal(m.Vocab, &t.vocabulary); err != nil {
+		return fmt.Errorf("vocab: %w", err)
+	}
+	for text, id := range t.vocabulary {
+		if err := t.set(text, id); err != nil {
 			return err
 		}
 	}
-	merges, err := readMerges(f.Model.Merges)
+	merges, err := readMerges(m.Merges)
 	if err != nil {
 		return err
 	}
+	bytesMerge := false
 	for rank, m := range merges {
 		left, ok1 := t.vocabulary[m[0]]
 		right, ok2 := t.vocabulary[m[1]]
@@ -190,47 +191,54 @@ func (t *Tokenizer) fill(f file) error {
 		if !ok1 || !ok2 || !ok3 {
 			return fmt.Errorf("merge %d joins %q and %q, which are not all in the vocabulary", rank, m[0], m[1])
 		}
-		if _, twice := t.ranks[pair{left, right}]; !twice {
-			t.ranks[pair{left, right}] = merge{rank, to}
+		t.ranks[pair{left, right}] = merge{rank, to}
+		_, byte1 := byteToken(m[0])
+		_, byte2 := byteToken(m[1])
+		bytesMerge = bytesMerge || byte1 || byte2
+	}
+	t.ignoreMerges, t.fuseUnknown = m.IgnoreMerges, m.FuseUnknown
+	t.fallback = m.ByteFallback && !t.bytes
+	for b := range t.byteIDs {
+		name := string(runeOf[b])
+		if !t.bytes {
+			name = fmt.Sprintf("<0x%02X>", b)
+		}
+		id, ok := t.vocabulary[name]
+		if !ok {
+			id = -1
+			t.fallback = false
+		}
+		t.byteIDs[b] = id
+	}
+	if m.ByteFallback && !t.fallback {
+		return fmt.Errorf("model: byte_fallback needs tokens <0x00> to <0xFF>, and no ByteLevel")
+	}
+	if m.Unknown != nil {
+		id, ok := t.vocabulary[*m.Unknown]
+		if !ok && !t.fallback {
+			return fmt.Errorf("unk_token %q is not in the vocabulary", *m.Unknown)
+		}
+		if ok {
+			t.unknown = id
 		}
 	}
-	for _, a := range f.Added {
-		if err := set(a.Content, a.ID); err != nil {
-			return err
-		}
-		t.special[a.ID] = a.Special
+	if !t.bytes && !bytesMerge && (t.fallback || t.unknown < 0) {
+		t.readJoins()
 	}
-	t.added = slices.Clone(f.Added)
-	slices.SortStableFunc(t.added, func(a, b addedToken) int { return len(b.Content) - len(a.Content) })
 	return nil
 }
 
-// readMerges reads merges as "a b" or as ["a", "b"].
-func readMerges(raw json.RawMessage) ([][2]string, error) {
-	var lines []string
-	if json.Unmarshal(raw, &lines) == nil {
-		out := make([][2]string, len(lines))
-		for i, line := range lines {
-			left, right, ok := strings.Cut(line, " ")
-			if !ok {
-				return nil, fmt.Errorf("merge %d is %q: two tokens are wanted", i, line)
-			}
-			out[i] = [2]string{left, right}
+// readJoins finds which letters stand side by side in what merges make. Between others no merge ever joins.
+func (t *Tokenizer) readJoins() {
+	t.joins = map[[2]rune]bool{}
+	for _, m := range t.ranks {
+		text := t.tokens[m.to]
+		last, size := utf8.DecodeRuneInString(text)
+		for _, r := range text[size:] {
+			t.joins[[2]rune{last, r}] = true
+			last = r
 		}
-		return out, nil
 	}
-	var pairs [][]string
-	if err := json.Unmarshal(raw, &pairs); err != nil {
-		return nil, fmt.Errorf("merges: %w", err)
-	}
-	out := make([][2]string, len(pairs))
-	for i, p := range pairs {
-		if len(p) != 2 {
-			return nil, fmt.Errorf("merge %d has %d parts: two tokens are wanted", i, len(p))
-		}
-		out[i] = [2]string(p)
-	}
-	return out, nil
 }
 
 // Size is one more than the largest token number.
@@ -238,6 +246,9 @@ func (t *Tokenizer) Size() int { return len(t.tokens) }
 
 // ID looks a token up, as it is spelled in the vocabulary.
 func (t *Tokenizer) ID(token string) (int, bool) {
+	if id, ok := t.addedIDs[token]; ok {
+		return id, true
+	}
 	id, ok := t.vocabulary[token]
 	return id, ok
 }
@@ -260,7 +271,7 @@ func (t *Tokenizer) named(raw json.RawMessage) (string, int, bool) {
 		}
 		text = o.Content
 	}
-	id, ok := t.vocabulary[text]
+	id, ok := t.ID(text)
 	return text, id, ok && text != ""
 }
 
@@ -270,87 +281,4 @@ func (t *Tokenizer) ModelMaxLength() int {
 		return int(t.config.MaxLength)
 	}
 	return 0
-}
-
-// Decode turns token numbers into text; special tokens are left out if asked. Numbers without a token are left out.
-func (t *Tokenizer) Decode(ids []int, skipSpecial bool) string {
-	var b []byte
-	for _, id := range ids {
-		if id < 0 || id >= len(t.tokens) || skipSpecial && t.special[id] {
-			continue
-		}
-		b = append(b, t.bytes(id)...)
-	}
-	return lossy(b)
-}
-
-// Token is one token as text, to be shown: a part of a letter becomes the replacement character.
-func (t *Tokenizer) Token(id int) string {
-	if id < 0 || id >= len(t.tokens) {
-		return fmt.Sprintf("[%d]", id)
-	}
-	return lossy(t.bytes(id))
-}
-
-// bytes are the bytes that a token stands for.
-func (t *Tokenizer) bytes(id int) []byte {
-	text := t.tokens[id]
-	if _, ok := t.special[id]; ok { // added tokens stand for themselves
-		return []byte(text)
-	}
-	b := make([]byte, 0, len(text))
-	for _, r := range text {
-		v, ok := byteOf[r]
-		if !ok {
-			return []byte(text)
-		}
-		b = append(b, v)
-	}
-	return b
-}
-
-// lossy is text in which each broken sequence becomes one replacement character per maximal broken part, as Rust and
-// Python write it.
-func lossy(b []byte) string {
-	if utf8.Valid(b) {
-		return string(b)
-	}
-	var s strings.Builder
-	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
-		if r != utf8.RuneError || n > 1 {
-			s.Write(b[:n])
-			b = b[n:]
-			continue
-		}
-		s.WriteRune(utf8.RuneError)
-		b = b[brokenPart(b):]
-	}
-	return s.String()
-}
-
-// brokenPart is the length of the longest beginning of a letter at the start of b that is not finished; at least 1.
-func brokenPart(b []byte) int {
-	need, low, high := 0, byte(0x80), byte(0xbf)
-	switch c := b[0]; {
-	case c >= 0xc2 && c <= 0xdf:
-		need = 1
-	case c == 0xe0:
-		need, low = 2, 0xa0
-	case c == 0xed:
-		need, high = 2, 0x9f
-	case c >= 0xe1 && c <= 0xef:
-		need = 2
-	case c == 0xf0:
-		need, low = 3, 0x90
-	case c == 0xf4:
-		need, high = 3, 0x8f
-	case c >= 0xf1 && c <= 0xf3:
-		need = 3
-	}
-	n := 1
-	for n <= need && n < len(b) && b[n] >= low && b[n] <= high {
-		n, low, high = n+1, 0x80, 0xbf
-	}
-	return n
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // needle is the tokenizer of the embedded model.
@@ -126,16 +127,20 @@ func FuzzEncode(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		ids, offsets := tok.EncodeOffsets(text)
-		if len(ids) != len(offsets) {
-			t.Fatalf("%d tokens with %d places", len(ids), len(offsets))
+		ids := tok.Encode(text)
+		if got := tok.Decode(ids, false); got != lossy([]byte(text)) {
+			t.Errorf("%q becomes %q", text, got)
 		}
-		var b []byte
+		stream, parts := tok.Stream(false), ""
 		for _, id := range ids {
-			b = append(b, tok.bytes(id)...)
+			part := stream.Next(id)
+			if !utf8.ValidString(part) {
+				t.Errorf("%q: part %q of a letter", text, part)
+			}
+			parts += part
 		}
-		if string(b) != text {
-			t.Errorf("%q becomes %q", text, b)
+		if parts += stream.Rest(); utf8.ValidString(text) && parts != text {
+			t.Errorf("%q streams as %q", text, parts)
 		}
 	})
 }
