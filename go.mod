@@ -20,6 +20,7 @@ require (
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/spf13/cobra v1.10.2
 	golang.org/x/sys v0.49.0
+	golang.org/x/text v0.31.0
 	golang.org/x/tools v0.38.0
 	gonum.org/v1/plot v0.17.0
 )
@@ -54,6 +55,5 @@ require (
 	golang.org/x/mod v0.30.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/term v0.44.0 // indirect
-	golang.org/x/text v0.31.0
 	gonum.org/v1/gonum v0.17.0 // indirect
 )

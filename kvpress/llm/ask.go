@@ -44,7 +44,7 @@ func (s *Session) AskWith(ctx context.Context, q Question) (Answer, error) {
 	if err != nil {
 		return a, err
 	}
-	a.Text = s.model.Tokenizer.Decode(a.Tokens, true)
+	a.Text = s.model.Tokenizer.Answer(a.Tokens)
 	return a, nil
 }
 

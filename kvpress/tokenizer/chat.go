@@ -48,7 +48,30 @@ func readTemplate(raw json.RawMessage) (string, error) {
 const (
 	longestChat = 64 << 20
 	longestTime = 10 * time.Second
+	mostSteps   = 1 << 20 // of all loops together
 )
+
+// boundedRange is Python's range, as a list that fits into memory.
+func boundedRange(of ...int) ([]int, error) {
+	from, to, step := 0, 0, 1
+	switch len(of) {
+	case 1:
+		to = of[0]
+	case 2:
+		from, to = of[0], of[1]
+	case 3:
+		from, to, step = of[0], of[1], of[2]
+	default:
+		return nil, fmt.Errorf("range of %d numbers", len(of))
+	}
+	var list []int
+	for i := from; step > 0 && i < to || step < 0 && i > to; i += step {
+		if list = append(list, i); len(list) > mostSteps {
+			return nil, fmt.Errorf("range is longer than %d", mostSteps)
+		}
+	}
+	return list, nil
+}
 
 // Chat writes a chat as the model wants to read it. With addGenerationPrompt it ends where the model's answer
 // begins. Vars are further variables of the template, such as enable_thinking.
@@ -111,6 +134,9 @@ func render(template string, values map[string]interface{}) (text string, err er
 			err = fmt.Errorf("%v", r)
 		}
 	}()
+	if template, err = rewritten(template); err != nil {
+		return "", err
+	}
 	settings := gconfig.New()
 	settings.TrimBlocks, settings.LeftStripBlocks = true, true
 	root, err := loaders.NewShiftedLoader("/chat", strings.NewReader(template), noFiles{})
@@ -123,6 +149,20 @@ func render(template string, values map[string]interface{}) (text string, err er
 	}
 	values["raise_exception"] = func(message string) (string, error) { return "", errors.New(message) }
 	values["strftime_now"] = func(format string) string { return strftime(now(), format) }
+	values[chooseName] = func(condition *exec.Value, yes, no interface{}) interface{} {
+		if condition.IsTrue() {
+			return yes
+		}
+		return no
+	}
+	steps := 0
+	values[countName] = func(list *exec.Value) (*exec.Value, error) {
+		if steps += list.Len(); steps > mostSteps {
+			return nil, fmt.Errorf("stopped after %d steps of loops", mostSteps)
+		}
+		return list, nil
+	}
+	values["range"] = boundedRange
 	out := &bounded{end: time.Now().Add(longestTime)}
 	if err := parsed.Execute(out, exec.NewContext(values)); err != nil {
 		return "", err

@@ -56,6 +56,9 @@ func TestTemplatesAreOnlyData(t *testing.T) {
 		"inherit": {`{% extends "/etc/passwd" %}`, ""},
 		"refuses": {`{{ raise_exception("roles must take turns") }}`, "roles must take turns"},
 		"syntax":  {`{% for %}`, ""},
+		"silent":  {`{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}`, "steps"},
+		"range":   {`{% set a = range(1000000000000) %}`, "range"},
+		"macro":   {`{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}`, "macro f"},
 		"bomb":    {`{% for a in range(100000) %}{% for b in range(100000) %}{{ "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" }}{% endfor %}{% endfor %}`, ""},
 	} {
 		err := render(c.template)
@@ -74,7 +77,7 @@ func TestUnknownPartsAreRefusedByName(t *testing.T) {
 		t.Fatal(err)
 	}
 	for part, value := range map[string]string{
-		"model": `{"type":"WordPiece"}`, "normalizer": `{"type":"Lowercase"}`, "pre_tokenizer": `{"type":"BertPreTokenizer"}`, "decoder": `{"type":"WordPieceDecoder"}`,
+		"model": `{"type":"WordPiece"}`, "normalizer": `{"type":"Precompiled"}`, "pre_tokenizer": `{"type":"BertPreTokenizer"}`, "decoder": `{"type":"WordPieceDecoder"}`,
 		"post_processor": `{"type":"RobertaProcessing"}`,
 	} {
 		var f map[string]json.RawMessage
@@ -156,11 +159,46 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
+// TestStreams decodes all families' golden strings token by token.
+func TestStreams(t *testing.T) {
+	dirs, err := filepath.Glob(filepath.Join("testdata", "families", "*"))
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("no families: %v", err)
+	}
+	for _, dir := range dirs {
+		tok := load(t, dir)
+		for _, text := range []string{"Hello, world!", "日本語 naïve 😀 👩‍💻", "a\n\n  b", " x", "ſ ½ ①"} {
+			ids := tok.Encode(text)
+			stream, parts := tok.Stream(true), ""
+			for _, id := range ids {
+				part := stream.Next(id)
+				if strings.ContainsRune(part, utf8.RuneError) {
+					t.Errorf("%s: %q: a part of a letter: %q", dir, text, part)
+				}
+				parts += part
+			}
+			if parts += stream.Rest(); parts != tok.Decode(ids, true) {
+				t.Errorf("%s: %q streams as %q", dir, text, parts)
+			}
+		}
+	}
+}
+
+// BenchmarkEncode reads a megabyte, an article again and again; at the start of each round no word is remembered.
 func BenchmarkEncode(b *testing.B) {
-	tok := needle(b)
-	text := strings.Repeat("The access code of Lisbon is 2251. Uma was born in Tallinn, and the quiet river crossed the early morning. ", 10000)
-	b.SetBytes(int64(len(text)))
-	for b.Loop() {
-		tok.Encode(text)
+	article, err := os.ReadFile(filepath.Join("..", "hub", "article.txt"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	text := strings.Repeat(string(article), 1<<20/len(article)+1)[:1<<20]
+	for _, family := range []string{"phi3", "o200k", "llama3"} {
+		b.Run(family, func(b *testing.B) {
+			tok := load(b, filepath.Join("testdata", "families", family))
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				clear(tok.words)
+				tok.Encode(text)
+			}
+		})
 	}
 }
