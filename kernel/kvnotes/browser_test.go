@@ -88,10 +88,31 @@ func openLab(t *testing.T, cells []string) *lab {
 		}
 	})
 	l.do(emulation.SetFocusEmulationEnabled(true), chromedp.Navigate(base+"/lab/tree/test.ipynb?token=secret&reset"))
-	l.wait("the notebook is open", `window.jupyterapp && (window.panel = [...jupyterapp.shell.widgets('main')].find(w => w.sessionContext)) && document.querySelectorAll('.jp-Notebook .jp-CodeCell').length == `+fmt.Sprint(len(cells)))
+	l.ready(len(cells))
+	return l
+}
+
+// ready waits for a notebook of so many cells and its kernel.
+func (l *lab) ready(cells int) {
+	l.t.Helper()
+	l.wait("the notebook is open", `window.jupyterapp && (window.panel = [...jupyterapp.shell.widgets('main')].find(w => w.sessionContext)) && document.querySelectorAll('.jp-Notebook .jp-CodeCell').length == `+fmt.Sprint(cells))
 	l.do(chromedp.Click(".jp-Notebook .jp-CodeCell .cm-content"))
 	l.wait("the kernel is there", `panel.sessionContext.session && panel.sessionContext.session.kernel && panel.sessionContext.session.kernel.connectionStatus == 'connected' && jupyterapp.shell.currentWidget === panel`)
-	return l
+}
+
+// drag moves the slider by a share of its width.
+func (l *lab) drag(share float64) {
+	l.t.Helper()
+	l.wait("the slider is drawn", `document.querySelector('.jupyter-widgets .noUi-handle')`)
+	var at struct{ X, Y, Width float64 }
+	l.value(`(() => { document.querySelector('.noUi-handle').scrollIntoView({block: 'center'}); const h = document.querySelector('.noUi-handle').getBoundingClientRect(), b = document.querySelector('.noUi-base').getBoundingClientRect(); return {X: h.x + h.width/2, Y: h.y + h.height/2, Width: b.width} })()`, &at)
+	l.do(
+		chromedp.MouseEvent(input.MouseMoved, at.X, at.Y),
+		chromedp.MouseEvent(input.MousePressed, at.X, at.Y, chromedp.ButtonLeft),
+		chromedp.MouseEvent(input.MouseMoved, at.X+at.Width*share/2, at.Y, chromedp.ButtonLeft),
+		chromedp.MouseEvent(input.MouseMoved, at.X+at.Width*share, at.Y, chromedp.ButtonLeft),
+		chromedp.MouseEvent(input.MouseReleased, at.X+at.Width*share, at.Y, chromedp.ButtonLeft),
+	)
 }
 
 func writeNotebook(t *testing.T, path string, cells []string) {
@@ -197,16 +218,7 @@ for i := 0; i < 40; i++ { time.Sleep(10*time.Millisecond); bar.Add(1) }`,
 	l.wait("variables are kept", output(2)+`.includes('kept true')`)
 
 	l.run(3)
-	l.wait("the slider is drawn", `document.querySelector('.jupyter-widgets .noUi-handle')`)
-	var at struct{ X, Y, Width float64 }
-	l.value(`(() => { document.querySelector('.noUi-handle').scrollIntoView({block: 'center'}); const h = document.querySelector('.noUi-handle').getBoundingClientRect(), b = document.querySelector('.noUi-base').getBoundingClientRect(); return {X: h.x + h.width/2, Y: h.y + h.height/2, Width: b.width} })()`, &at)
-	l.do(
-		chromedp.MouseEvent(input.MouseMoved, at.X, at.Y),
-		chromedp.MouseEvent(input.MousePressed, at.X, at.Y, chromedp.ButtonLeft),
-		chromedp.MouseEvent(input.MouseMoved, at.X+at.Width*0.2, at.Y, chromedp.ButtonLeft),
-		chromedp.MouseEvent(input.MouseMoved, at.X+at.Width*0.5, at.Y, chromedp.ButtonLeft),
-		chromedp.MouseEvent(input.MouseReleased, at.X+at.Width*0.5, at.Y, chromedp.ButtonLeft),
-	)
+	l.drag(0.5)
 	l.wait("the label follows the slider", `/at (6[5-9]|7[0-5])/.test(`+output(3)+`)`)
 
 	l.run(4)
@@ -219,6 +231,13 @@ for i := 0; i < 40; i++ { time.Sleep(10*time.Millisecond); bar.Add(1) }`,
 	l.do(chromedp.KeyEvent("\x1b"), chromedp.Evaluate(`(() => { const e = panel.content.activeCell.editor; e.model.sharedModel.setSource('display.HTML'); e.focus(); e.setCursorPosition({line: 0, column: 12}); jupyterapp.commands.execute('tooltip:launch-notebook') })()`, nil))
 	l.wait("the documentation is shown", `document.querySelector('.jp-Tooltip') && document.querySelector('.jp-Tooltip').innerText.includes('HTML')`)
 	l.shot("tooltip")
+	l.do(chromedp.Evaluate(`jupyterapp.commands.execute('docmanager:save'); 0`, nil))
+	l.wait("the notebook is saved", `!panel.context.model.dirty`)
+	l.do(chromedp.Reload())
+	l.ready(6)
+	l.wait("the widgets are back with what they showed", `document.querySelector('.noUi-handle') && /at (6[5-9]|7[0-5])/.test(`+output(3)+`)`)
+	l.drag(-0.5)
+	l.wait("and work", `/at (1[5-9]|2[0-5])/.test(`+output(3)+`)`)
 	if len(l.bad) > 0 {
 		t.Errorf("the page reports %s", strings.Join(l.bad, "\n"))
 	}

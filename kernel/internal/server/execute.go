@@ -98,6 +98,9 @@ func (s *Server) execute(m *wire.Message, r executeRequest) content {
 		return err
 	})
 	s.output.drain()
+	if name, text := s.fold.end(m.Header.ID); text != "" {
+		s.publish(m, "stream", content{"name": name, "text": text})
+	}
 	if err != nil {
 		f := s.failure(err, count)
 		if !r.Silent {
@@ -177,7 +180,13 @@ func (s *Server) current() *wire.Message {
 
 // stream publishes text that was written to standard output or standard error.
 func (s *Server) stream(name, text string) {
-	s.publish(s.current(), "stream", content{"name": name, "text": text})
+	cell, id := s.current(), ""
+	if cell != nil {
+		id = cell.Header.ID
+	}
+	if text = s.fold.take(id, name, text); text != "" {
+		s.publish(cell, "stream", content{"name": name, "text": text})
+	}
 }
 
 // Display shows something below the running cell. What was printed before it comes before it.

@@ -61,6 +61,7 @@ type Server struct {
 	history *history
 	comms   *comms
 	output  *output
+	fold    fold
 	stop    context.CancelFunc
 	ended   context.Context
 
