@@ -37,12 +37,12 @@ func TestLongAnswersStayBounded(t *testing.T) {
 		}
 		last := context
 		for layer := range c.Layers {
-			lens, sum := make([]int, c.KVHeads), 0
+			lens := make([]int, c.KVHeads)
 			for h := range lens {
 				lens[h] = len(s.Kept(layer, h))
 			}
 			for i, e := range a.Compressions {
-				sum = 0
+				sum := 0
 				for h := range lens {
 					lens[h] += e.Next - last
 					// The compression belongs to the step that brought the last pair.

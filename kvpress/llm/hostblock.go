@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
@@ -34,6 +35,19 @@ type passage struct {
 	middle  tensor.Mat   // (n, Width) the residual stream between attention and MLP
 }
 
+// differentiable tells why a model's blocks are not of the shape that a hostBlock has.
+func (d *decoder) differentiable() error {
+	if d.config.Activation != "silu" {
+		return fmt.Errorf("the model's MLP goes through %s, only silu can be differentiated: use kvzip", d.config.Activation)
+	}
+	for layer := range d.layers {
+		if d.attention(layer, 1).Window != 0 {
+			return fmt.Errorf("layer %d sees only a window, which cannot be differentiated: use kvzip", layer)
+		}
+	}
+	return nil
+}
+
 // hostBlock copies the weights of a layer to the host.
 func (d *decoder) hostBlock(layer int, a Attention) (*hostBlock, error) {
 	c, l := d.config, d.layers[layer]
@@ -43,8 +57,10 @@ func (d *decoder) hostBlock(layer int, a Attention) (*hostBlock, error) {
 		from Weight
 		n    int
 	}{
-		{&b.attentionNorm, l.attentionNorm, c.Width}, {&b.mlpNorm, l.mlpNorm, c.Width},
-		{&b.queryNorm, l.queryNorm, c.Dim}, {&b.keyNorm, l.keyNorm, c.Dim},
+		{&b.attentionNorm, l.attentionNorm, c.Width},
+		{&b.mlpNorm, l.mlpNorm, c.Width},
+		{&b.queryNorm, l.queryNorm, c.Dim},
+		{&b.keyNorm, l.keyNorm, c.Dim},
 	} {
 		if v.from.Mem == nil {
 			continue

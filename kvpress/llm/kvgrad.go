@@ -2,7 +2,6 @@ package llm
 
 import (
 	"context"
-	"errors"
 
 	"github.com/kvnotes/kvnotes/kvpress"
 	"github.com/kvnotes/kvnotes/kvpress/progress"
@@ -39,8 +38,8 @@ func (p KVgrad) settle(ctx context.Context, s *Session) (kvpress.Press, error) {
 	if p.Budget == kvpress.Ratio(0) { // nothing to decide
 		return lowest("kvgrad", values, sinks, p.Budget, p.Layerwise), nil
 	}
-	if c.Activation != "silu" {
-		return nil, errors.New("only models whose MLP goes through silu can be differentiated: use kvzip")
+	if err := s.model.decoder.differentiable(); err != nil {
+		return nil, err
 	}
 	err := s.repetitions(orElse(p.Chunk, 512), func(ids []int, from, to int) error {
 		streams, err := s.streams(ctx, ids)

@@ -2,6 +2,7 @@ package llm_test
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -89,5 +90,42 @@ func TestReplaysAreRefused(t *testing.T) {
 	}
 	if n < 4 {
 		t.Errorf("%d presses run the model again", n)
+	}
+}
+
+// TestReplaysObeyBudgets: ratios, counts and bytes, in chunks of any length, leave as many pairs as they say; a context
+// that is stopped stops the replay.
+func TestReplaysObeyBudgets(t *testing.T) {
+	whole := prefilled(t, 203)
+	c := whole.Model().Config
+	for _, spelling := range []string{"kvzip", "kvzip(chunk=50)", "kvgrad", "kvgrad(chunk=77, sinks=-1)", "kvcompose", "kvcompose(headwise=true)"} {
+		for budget, want := range map[string]int{
+			"0.5": 203 * c.Layers * c.KVHeads / 2, "40tok": 40 * c.Layers * c.KVHeads, "0": 203 * c.Layers * c.KVHeads,
+		} {
+			kept := 0
+			for _, plan := range press(t, whole, spelling+":"+budget).Plans() {
+				kept += plan.Kept()
+			}
+			slack := 1 // odd numbers of pairs
+			if spelling == "kvcompose" {
+				slack = c.Layers * c.KVHeads // a head that wins nothing keeps a pair
+			}
+			if kept < want || kept > want+slack {
+				t.Errorf("%s:%s keeps %d pairs, %d are wanted", spelling, budget, kept, want)
+			}
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		stop()
+		if _, err := whole.PressContext(ctx, parse(t, spelling+":0.5")); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s, stopped: %v", spelling, err)
+		}
+	}
+	for spelling, want := range map[string]string{
+		"kvgrad(chunk=-3):0.5": "chunk is -3: at least one token", "kvzip(chunk=-3):0.5": "chunk is -3: at least one token",
+		"kvcompose(task=sum):0.5": "it is max or mean",
+	} {
+		if _, err := whole.Press(parse(t, spelling)); !errors.Is(err, kvpress.ErrBadParameter) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v does not say %q", spelling, err, want)
+		}
 	}
 }

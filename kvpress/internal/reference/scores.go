@@ -22,7 +22,6 @@ func (c *Case) Tolerance() Tolerance {
 	return Tolerance{Absolute: 1e-6, Relative: 1e-4}
 }
 
-// has reports whether one of the names is in the label.
 // LogitTolerance is how far logits may differ. The original marks pairs that head-wise presses evict in answers with
 // keys that leak a little attention.
 func (c *Case) LogitTolerance() float64 {
@@ -32,6 +31,7 @@ func (c *Case) LogitTolerance() float64 {
 	return TinyLogits
 }
 
+// has reports whether one of the names is in the label.
 func (c *Case) has(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return strings.Contains(c.Label, name) })
 }
