@@ -79,3 +79,18 @@ func TestReadmeCommandsExist(t *testing.T) {
 		}
 	}
 }
+
+// TestContributingShowsARealPress keeps the press that the guide shows as its example the one that is there.
+func TestContributingShowsARealPress(t *testing.T) {
+	guide, err := os.ReadFile("CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	press, err := os.ReadFile(filepath.Join("kvpress", "knorm.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(guide), "```go\n"+string(press)+"```") {
+		t.Error("CONTRIBUTING.md does not show kvpress/knorm.go as it is: copy it there again")
+	}
+}

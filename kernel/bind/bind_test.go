@@ -63,6 +63,25 @@ func (m Mine) Score(l *kvpress.Layer) (kvpress.Scores, error) {
 	}
 }
 
+// TestGuidesCellRuns runs the cell that CONTRIBUTING.md shows, in which a press of a cell is checked.
+func TestGuidesCellRuns(t *testing.T) {
+	guide, err := os.ReadFile(filepath.Join("..", "..", "CONTRIBUTING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, cell, ok := strings.Cut(string(guide), "```go\nimport (")
+	if !ok {
+		t.Fatal("CONTRIBUTING.md shows no cell")
+	}
+	cell, _, _ = strings.Cut("import ("+cell, "```")
+	in := fast.New()
+	in.Eval(cell) // panics when the check fails
+	v, _ := in.Eval1(`presstest.CheckScorer(Newest{}) == nil`)
+	if v.Interface() != true {
+		t.Error("the press of the guide's cell breaks a promise")
+	}
+}
+
 func TestDocumentation(t *testing.T) {
 	doc := bind.Documentation("github.com/kvnotes/kvnotes/kvpress.TopK")
 	if !strings.HasPrefix(doc, "func TopK(") || !strings.Contains(doc, "budget") {
