@@ -25,7 +25,7 @@ func (c *Case) Tolerance() Tolerance {
 // LogitTolerance is how far logits may differ. The original marks pairs that head-wise presses evict in answers with
 // keys that leak a little attention.
 func (c *Case) LogitTolerance() float64 {
-	if c.Tensors["final_kept"] != "" && c.has("DMSPress", "AdaKVPress") {
+	if c.Tensors["final_kept"] != "" && c.has("DMS(", "AdaKV(") {
 		return 0.05
 	}
 	return TinyLogits
