@@ -16,6 +16,9 @@ import (
 func askCommand() *cobra.Command {
 	var model, backend, file, presses string
 	var tokens int
+	var sampling llm.Sampling
+	var stop []string
+	var think bool
 	c := &cobra.Command{
 		Use:   "ask QUESTION...",
 		Short: "ask questions about a text, with and without compression",
@@ -39,6 +42,9 @@ from a pressed copy for every press that is named.`,
 				return err
 			}
 			defer m.Close()
+			if cmd.Flags().Changed("think") {
+				m.Chat = map[string]interface{}{"enable_thinking": think}
+			}
 			ctx := progress.With(cmd.Context(), terminalBar(cmd.ErrOrStderr()))
 			whole, err := m.Prefill(ctx, text, llm.Full())
 			if err != nil {
@@ -56,7 +62,7 @@ from a pressed copy for every press that is named.`,
 			for _, q := range questions {
 				fmt.Fprintln(w, q)
 				for _, s := range sessions {
-					a, err := s.Ask(ctx, q, tokens)
+					a, err := s.AskWith(ctx, llm.Question{Text: q, MaxTokens: tokens, Sampling: sampling, Stop: stop})
 					if err != nil {
 						return err
 					}
@@ -71,6 +77,14 @@ from a pressed copy for every press that is named.`,
 	c.Flags().StringVar(&file, "file", "", "text to ask about; standard input when it is not given")
 	c.Flags().StringVar(&presses, "press", "", "presses to compare, such as snapkv:0.5,knorm:0.75")
 	c.Flags().IntVar(&tokens, "tokens", 50, "longest answer, in tokens")
+	c.Flags().Float64Var(&sampling.Temperature, "temperature", 0, "draw tokens at this temperature; 0 takes the most likely ones")
+	c.Flags().IntVar(&sampling.TopK, "top-k", 0, "draw from so many of the most likely tokens")
+	c.Flags().Float64Var(&sampling.TopP, "top-p", 0, "draw from the most likely tokens that together have this probability")
+	c.Flags().Float64Var(&sampling.MinP, "min-p", 0, "draw from tokens with this fraction of the largest probability")
+	c.Flags().Float64Var(&sampling.Penalty, "repetition-penalty", 0, "weaken tokens that the text has already")
+	c.Flags().Uint64Var(&sampling.Seed, "seed", 0, "the same seed draws the same answers")
+	c.Flags().StringArrayVar(&stop, "stop", nil, "a text that ends an answer")
+	c.Flags().BoolVar(&think, "think", true, "whether a model that can think aloud does so (enable_thinking of its chat template)")
 	return c
 }
 

@@ -14,6 +14,9 @@ type Question struct {
 	Text         string
 	AnswerPrefix string // the answer's first words, given to the model and not part of the answer
 	MaxTokens    int    // longest answer; 0 means 50
+	Sampling     Sampling
+	Stop         []string          // texts that end an answer; they are not part of it
+	Stream       func(text string) // hears the answer while it is made, never a part of a letter; nil for nobody
 }
 
 // An Answer is what the model said.
@@ -40,11 +43,19 @@ func (s *Session) AskWith(ctx context.Context, q Question) (Answer, error) {
 	if q.MaxTokens == 0 {
 		q.MaxTokens = 50
 	}
-	a, err := s.AskTokens(ctx, ids, q.MaxTokens, s.model.Config.EOS, nil)
+	if err := q.Sampling.check(); err != nil {
+		return Answer{}, err
+	}
+	hear := &speaker{stream: s.model.Tokenizer.Stream(true), stops: q.Stop, say: q.Stream}
+	a, err := s.generate(ctx, ids, q.MaxTokens, s.model.Config.EOS, nil, q.Sampling.sampler(s.ids, ids), hear.hear)
 	if err != nil {
 		return a, err
 	}
+	hear.finish()
 	a.Text = s.model.Tokenizer.Answer(a.Tokens)
+	if at := firstStop(a.Text, q.Stop); at >= 0 {
+		a.Text = a.Text[:at]
+	}
 	return a, nil
 }
 
@@ -52,6 +63,11 @@ func (s *Session) AskWith(ctx context.Context, q Question) (Answer, error) {
 // the stop tokens (the first token never stops, as in the Python pipeline). Logits, if not nil, is called with the
 // logits of each step before a token is chosen; it must not keep them. The answer has no Text.
 func (s *Session) AskTokens(ctx context.Context, ids []int, maxTokens int, stop []int, logits func(step int, row []float32)) (Answer, error) {
+	return s.generate(ctx, ids, maxTokens, stop, logits, Sampling{}.sampler(), func(int) bool { return false })
+}
+
+// generate is AskTokens with tokens drawn by a sampler; hear is told each token, and tells whether the answer ends.
+func (s *Session) generate(ctx context.Context, ids []int, maxTokens int, stop []int, logits func(step int, row []float32), sampler *sampler, hear func(token int) bool) (Answer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(ids) == 0 {
@@ -91,13 +107,13 @@ func (s *Session) AskTokens(ctx context.Context, ids []int, maxTokens int, stop 
 		if logits != nil {
 			logits(len(a.Tokens), row)
 		}
-		token, gap, err := choose(row)
+		token, gap, err := sampler.draw(row)
 		if err != nil {
 			return Answer{}, fmt.Errorf("ask: token %d: %w", len(a.Tokens), err)
 		}
 		a.Tokens, a.Gaps = append(a.Tokens, token), append(a.Gaps, gap)
 		progress.Report(ctx, "generate", int64(len(a.Tokens)), int64(maxTokens))
-		if len(a.Tokens) == maxTokens || len(a.Tokens) > 1 && slices.Contains(stop, token) {
+		if hear(token) || len(a.Tokens) == maxTokens || len(a.Tokens) > 1 && slices.Contains(stop, token) {
 			break
 		}
 		began := time.Now()

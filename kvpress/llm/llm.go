@@ -24,6 +24,7 @@ type LLM struct {
 	Folder    string // where its files are; empty for the embedded model
 	Config    Config
 	Tokenizer *tokenizer.Tokenizer
+	Chat      map[string]interface{} // variables of the chat template, such as "enable_thinking": false; set before Prefill
 
 	decoder     *decoder
 	fingerprint string // tells this model from others in saved sessions
@@ -109,7 +110,7 @@ func (m *LLM) frame(text string) (before, after string, err error) {
 	}
 	// A separator longer than the text cannot be part of it.
 	separator := strings.Repeat("#", len(text)+10)
-	chat, err := m.Tokenizer.Chat([]tokenizer.Message{{Role: "user", Content: text + separator}}, true, nil)
+	chat, err := m.Tokenizer.Chat([]tokenizer.Message{{Role: "user", Content: text + separator}}, true, m.Chat)
 	if err != nil {
 		return "", "", err
 	}
