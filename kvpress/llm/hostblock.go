@@ -37,13 +37,8 @@ type passage struct {
 
 // differentiable tells why a model's blocks are not of the shape that a hostBlock has.
 func (d *decoder) differentiable() error {
-	if d.config.Activation != "silu" {
-		return fmt.Errorf("the model's MLP goes through %s, only silu can be differentiated: use kvzip", d.config.Activation)
-	}
-	for layer := range d.layers {
-		if d.attention(layer, 1).Window != 0 {
-			return fmt.Errorf("layer %d sees only a window, which cannot be differentiated: use kvzip", layer)
-		}
+	if l := d.layers[0]; d.activation != SiLU || l.afterAttention.Mem != nil || l.afterMLP.Mem != nil {
+		return fmt.Errorf("only blocks of Llama's shape can be differentiated, and %s has others: use kvzip", d.config.Architecture)
 	}
 	return nil
 }

@@ -30,36 +30,37 @@ func (p KVgrad) Plan(*kvpress.Layer) (kvpress.Plan, error) {
 }
 
 func (p KVgrad) settle(ctx context.Context, s *Session) (kvpress.Press, error) {
-	c, sinks := s.model.Config, max(orElse(p.Sinks, 4), 0)
-	var values []tensor.Mat
-	for range c.Layers {
-		values = append(values, tensor.New(c.KVHeads, len(s.ids)))
-	}
-	if p.Budget == kvpress.Ratio(0) { // nothing to decide
-		return lowest("kvgrad", values, sinks, p.Budget, p.Layerwise), nil
-	}
 	if err := s.model.decoder.differentiable(); err != nil {
 		return nil, err
 	}
-	err := s.repetitions(orElse(p.Chunk, 512), func(ids []int, from, to int) error {
-		streams, err := s.streams(ctx, ids)
-		if err != nil {
+	rule := kvpress.Lowest{Budget: p.Budget, Layerwise: p.Layerwise}
+	return s.evictLowest(rule, "kvgrad", p.Sinks, func(values []tensor.Mat, sinks int) error {
+		return s.repetitions(orElse(p.Chunk, 512), func(ids []int, from, to int) error {
+			return p.differentiate(ctx, s, ids, values, look{from: from, to: to, sinks: min(sinks, from)})
+		})
+	})
+}
+
+// differentiate has some tokens read behind the context, there and back, and scores the pairs that they look at.
+func (p KVgrad) differentiate(ctx context.Context, s *Session, ids []int, values []tensor.Mat, at look) error {
+	streams, err := s.streams(ctx, ids)
+	if err != nil {
+		return err
+	}
+	layers := len(values)
+	grad := streams[layers]
+	tensor.Scale(grad.Data, 2) // of the squared length
+	for layer := layers - 1; layer >= 0; layer-- {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
-		grad := streams[c.Layers]
-		tensor.Scale(grad.Data, 2) // of the squared length
-		for layer := c.Layers - 1; layer >= 0; layer-- {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			progress.Report(ctx, "differentiate", int64(from*c.Layers+(c.Layers-layer)*(to-from)), int64(len(s.ids)*c.Layers))
-			if grad, err = s.back(layer, streams[layer], grad, look{values[layer], from, to, min(sinks, from)}); err != nil {
-				return err
-			}
+		progress.Report(ctx, "differentiate", int64(at.from*layers+(layers-layer)*(at.to-at.from)), int64(len(s.ids)*layers))
+		at.scores = values[layer]
+		if grad, err = s.back(layer, streams[layer], grad, at); err != nil {
+			return err
 		}
-		return nil
-	})
-	return lowest("kvgrad", values, sinks, p.Budget, p.Layerwise), err
+	}
+	return nil
 }
 
 // A look says which pairs of the context the repeated tokens look at, and where their scores go.

@@ -30,21 +30,16 @@ func (p KVzip) Name() string { return kvpress.Spell("kvzip", p) }
 func (p KVzip) Plan(*kvpress.Layer) (kvpress.Plan, error) { return kvpress.Plan{}, alone("kvzip") }
 
 func (p KVzip) settle(ctx context.Context, s *Session) (kvpress.Press, error) {
-	c, sinks := s.model.Config, max(orElse(p.Sinks, 4), 0)
-	var values []tensor.Mat
-	for range c.Layers {
-		values = append(values, tensor.New(c.KVHeads, len(s.ids)))
-	}
-	if p.Budget == kvpress.Ratio(0) { // nothing to decide
-		return lowest("kvzip", values, sinks, p.Budget, p.Layerwise), nil
-	}
-	err := s.repetitions(orElse(p.Chunk, 2048), func(ids []int, from, to int) error {
-		return s.runAgain(ctx, ids, func(r replayed) error {
-			progress.Report(ctx, "repeat", int64(from*c.Layers+(r.layer+1)*(to-from)), int64(len(s.ids)*c.Layers))
-			return p.look(r, values[r.layer], from, to, len(s.ids), min(sinks, from))
+	layers, n := s.model.Config.Layers, len(s.ids)
+	rule := kvpress.Lowest{Budget: p.Budget, Layerwise: p.Layerwise}
+	return s.evictLowest(rule, "kvzip", p.Sinks, func(values []tensor.Mat, sinks int) error {
+		return s.repetitions(orElse(p.Chunk, 2048), func(ids []int, from, to int) error {
+			return s.runAgain(ctx, ids, func(r replayed) error {
+				progress.Report(ctx, "repeat", int64(from*layers+(r.layer+1)*(to-from)), int64(n*layers))
+				return p.look(r, values[r.layer], from, to, n, min(sinks, from))
+			})
 		})
 	})
-	return lowest("kvzip", values, sinks, p.Budget, p.Layerwise), err
 }
 
 // look finds the largest attention that the replayed tokens pay to each pair of a chunk of the context. They see the

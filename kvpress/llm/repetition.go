@@ -37,13 +37,25 @@ func (s *Session) repetitions(chunk int, read func(ids []int, from, to int) erro
 	return nil
 }
 
-// lowest evicts the pairs of lowest values, one matrix (KVHeads, Len) for each layer, but never one of the first ones.
-func lowest(name string, values []tensor.Mat, sinks int, budget kvpress.Budget, layerwise bool) kvpress.Press {
-	top := float32(0)
+// evictLowest has all pairs scored, unless the budget leaves nothing to decide, and evicts those of lowest score but none
+// of the first ones, the sinks: 0 means 4 of them, less than 0 none. Score fills a matrix (KVHeads, Len) for each layer.
+func (s *Session) evictLowest(rule kvpress.Lowest, name string, sinks int, score func(values []tensor.Mat, sinks int) error) (kvpress.Press, error) {
+	if err := rule.Budget.Check(); err != nil || rule.Budget == kvpress.Ratio(0) {
+		return rule, err
+	}
+	c, top := s.model.Config, float32(0)
+	values := make([]tensor.Mat, c.Layers)
+	for layer := range values {
+		values[layer] = tensor.New(c.KVHeads, len(s.ids))
+	}
+	sinks = max(orElse(sinks, 4), 0)
+	if err := score(values, sinks); err != nil {
+		return nil, err
+	}
 	for _, v := range values {
 		top = max(top, tensor.Max(v.Data))
 	}
-	scores := make([]kvpress.Scores, len(values))
+	scores := make([]kvpress.Scores, c.Layers)
 	for layer, v := range values {
 		force := upTo(0, min(sinks, v.Cols))
 		for h := range v.Rows {
@@ -53,7 +65,8 @@ func lowest(name string, values []tensor.Mat, sinks int, budget kvpress.Budget, 
 		}
 		scores[layer] = kvpress.Scores{Values: v, Force: force}
 	}
-	return kvpress.Lowest{Scorer: kvpress.Fixed(name, scores), Budget: budget, Layerwise: layerwise}
+	rule.Scorer = kvpress.Fixed(name, scores)
+	return rule, nil
 }
 
 // orElse is a number, or its default where it is 0.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/cpu"
 	"github.com/kvnotes/kvnotes/kvpress/llm"
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
@@ -127,5 +128,21 @@ func TestReplaysObeyBudgets(t *testing.T) {
 		if _, err := whole.Press(parse(t, spelling)); !errors.Is(err, kvpress.ErrBadParameter) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v does not say %q", spelling, err, want)
 		}
+	}
+}
+
+// TestKVgradKnowsItsBlocks: a model whose MLP bends otherwise is refused, not differentiated wrongly.
+func TestKVgradKnowsItsBlocks(t *testing.T) {
+	folder := tiny(t, func(config map[string]interface{}) { config["hidden_act"] = "gelu_pytorch_tanh" }, nil)
+	m, err := llm.Load(folder, cpu.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := m.PrefillTokens(context.Background(), []int{1, 2, 3, 4, 5, 6, 7, 8}, llm.Full())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Press(parse(t, "kvgrad:0.5")); err == nil || !strings.Contains(err.Error(), "use kvzip") {
+		t.Errorf("%v does not tell the cure", err)
 	}
 }
