@@ -86,7 +86,12 @@ func Sum(x []float32) float32 {
 
 // Max is the largest number; minus infinity for none.
 func Max(x []float32) float32 {
-	top := float32(math.Inf(-1))
+	low := float32(math.Inf(-1))
+	a, b, c, d := low, low, low, low // side by side, for none waits for another
+	for ; len(x) >= 4; x = x[4:] {
+		a, b, c, d = max(a, x[0]), max(b, x[1]), max(c, x[2]), max(d, x[3])
+	}
+	top := max(a, b, c, d)
 	for _, v := range x {
 		top = max(top, v)
 	}
