@@ -37,7 +37,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/hub.Article.Text":           "Text string",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Article.Title":          "Title string",
 		"github.com/kvnotes/kvnotes/kvpress/hub.CacheFolder":            "func CacheFolder() (string, error)\n\nCacheFolder is where the project keeps what it fetched: $KVNOTES_CACHE, else kvnotes in the user's cache folder.",
-		"github.com/kvnotes/kvnotes/kvpress/hub.Convert":                "func Convert(ctx context.Context, path, dir string, p Progress) error\n\nConvert turns a GGUF file of a Llama into a Hugging Face folder with weights in bfloat16.",
+		"github.com/kvnotes/kvnotes/kvpress/hub.Convert":                "func Convert(ctx context.Context, path, dir string, p Progress) error\n\nConvert turns a GGUF file of a Llama, Qwen2, Qwen3, Phi3 or Gemma3 into a Hugging Face folder with weights in bfloat16.\nThe folder must be there. Of the tokenizer, GGUF does not tell which tokens take the blanks beside them.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.FallbackArticle":        "func FallbackArticle() Article\n\nFallbackArticle is an article written for this project, about a place that does not exist: no model can know the\nanswers to questions about it.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.FallbackQuestions":      "func FallbackQuestions() []Question\n\nFallbackQuestions are questions about FallbackArticle.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.FetchArticle":           "func FetchArticle(ctx context.Context, title string) (Article, error)\n\nFetchArticle fetches the plain text of an article of the English Wikipedia through its API, and remembers it on disk. The\naddress of another wiki's API may be set as KVNOTES_WIKIPEDIA.",

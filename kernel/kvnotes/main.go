@@ -37,7 +37,7 @@ func main() {
 		},
 	}
 	root.PersistentFlags().StringArrayVar(&learnt, "trained", nil, "what a method learnt beforehand, as METHOD=PATH (file, folder, or ORG/NAME of the hub); may be repeated")
-	root.AddCommand(kernelCommand(), doctorCommand(), pullCommand(), askCommand(), evalCommand(), benchCommand(), measureCommand())
+	root.AddCommand(kernelCommand(), doctorCommand(), pullCommand(), convertCommand(), askCommand(), evalCommand(), benchCommand(), measureCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("stopped")

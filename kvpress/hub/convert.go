@@ -6,11 +6,38 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 	"github.com/kvnotes/kvnotes/kvpress/weights"
 )
+
+// A family is an architecture of GGUF files, and how it differs from a Llama in Hugging Face folders.
+type family struct {
+	class, kind string            // of config.json
+	names       map[string]string // of tensors that other families lack, or call otherwise
+	permuted    bool              // the rows of query and key projections lie in another order
+	plusOne     bool              // norms are stored with the 1 that they multiply by
+}
+
+var qkNorms = map[string]string{"attn_q_norm.weight": "self_attn.q_norm.weight", "attn_k_norm.weight": "self_attn.k_norm.weight"}
+
+var families = map[string]family{
+	"llama": {class: "LlamaForCausalLM", kind: "llama", permuted: true},
+	"qwen2": {class: "Qwen2ForCausalLM", kind: "qwen2", names: map[string]string{
+		"attn_q.bias": "self_attn.q_proj.bias", "attn_k.bias": "self_attn.k_proj.bias", "attn_v.bias": "self_attn.v_proj.bias",
+	}},
+	"qwen3": {class: "Qwen3ForCausalLM", kind: "qwen3", names: qkNorms},
+	"phi3": {class: "Phi3ForCausalLM", kind: "phi3", names: map[string]string{
+		"attn_qkv.weight": "self_attn.qkv_proj.weight", "ffn_up.weight": "mlp.gate_up_proj.weight",
+	}},
+	"gemma3": {class: "Gemma3ForCausalLM", kind: "gemma3_text", plusOne: true, names: map[string]string{
+		"attn_q_norm.weight": qkNorms["attn_q_norm.weight"], "attn_k_norm.weight": qkNorms["attn_k_norm.weight"],
+		"post_attention_norm.weight": "post_attention_layernorm.weight", "ffn_norm.weight": "pre_feedforward_layernorm.weight",
+		"post_ffw_norm.weight": "post_feedforward_layernorm.weight",
+	}},
+}
 
 // ggufNames says how a Llama's tensors are called in GGUF and in Hugging Face folders.
 var ggufNames = map[string]string{
@@ -22,17 +49,21 @@ var ggufNames = map[string]string{
 }
 
 // huggingFaceName translates the name of a tensor.
-func huggingFaceName(name string) (string, bool) {
+func (f family) huggingFaceName(name string) (string, bool) {
+	before := ""
 	if rest, ok := strings.CutPrefix(name, "blk."); ok {
 		layer, part, _ := strings.Cut(rest, ".")
-		to, ok := ggufNames[part]
-		return "model.layers." + layer + "." + to, ok
+		before, name = "model.layers."+layer+".", part
 	}
-	to, ok := ggufNames[name]
-	return to, ok
+	to, ok := f.names[name]
+	if !ok {
+		to, ok = ggufNames[name]
+	}
+	return before + to, ok
 }
 
-// Convert turns a GGUF file of a Llama into a Hugging Face folder with weights in bfloat16.
+// Convert turns a GGUF file of a Llama, Qwen2, Qwen3, Phi3 or Gemma3 into a Hugging Face folder with weights in bfloat16.
+// The folder must be there. Of the tokenizer, GGUF does not tell which tokens take the blanks beside them.
 func Convert(ctx context.Context, path, dir string, p Progress) error {
 	g, err := weights.OpenGGUF(path)
 	if err != nil {
@@ -50,21 +81,30 @@ func Convert(ctx context.Context, path, dir string, p Progress) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		to, ok := huggingFaceName(name)
+		if s.kind == "phi3" && (name == longFactors || name == shortFactors) { // they go into config.json
+			continue
+		}
+		to, ok := s.huggingFaceName(name)
 		if !ok {
-			return fmt.Errorf("%s: tensor %s is not part of a Llama that this project knows", path, name)
+			return fmt.Errorf("%s: tensor %s is not part of a %s that this project knows", path, name, s.class)
 		}
 		numbers, shape, err := g.Dequantize(name)
 		if err != nil {
 			return err
 		}
 		switch {
-		case strings.HasSuffix(to, "q_proj.weight"):
+		case s.permuted && strings.HasSuffix(to, "q_proj.weight"):
 			numbers, err = restoreRows(numbers, shape, s.heads)
-		case strings.HasSuffix(to, "k_proj.weight"):
+		case s.permuted && strings.HasSuffix(to, "k_proj.weight"):
 			numbers, err = restoreRows(numbers, shape, s.kvHeads)
+		case s.plusOne && strings.HasSuffix(to, "norm.weight"):
+			for i := range numbers {
+				numbers[i]--
+			}
 		case to == "lm_head.weight":
 			tied = false
+		case to == "model.embed_tokens.weight" && len(shape) == 2:
+			s.vocabulary = shape[0]
 		}
 		if err != nil {
 			return fmt.Errorf("%s: tensor %s: %w", path, name, err)
@@ -96,66 +136,148 @@ func restoreRows(numbers []float32, shape []int, heads int) ([]float32, error) {
 	return out, nil
 }
 
-// sizes are what config.json says of a Llama.
+// sizes are what config.json says of a model.
 type sizes struct {
-	layers, width, inner, heads, kvHeads, context, vocabulary, rotated, bos, eos, pad int
-	theta, epsilon                                                                    float64
+	family
+	architecture                                                           string
+	layers, width, inner, heads, kvHeads, dim, context, vocabulary, window int
+	special                                                                map[string]int // bos, eos, pad: those there are
+	theta, epsilon                                                         float64
 }
 
 func readSizes(g *weights.GGUF) (s sizes, err error) {
-	architecture, err := g.String("general.architecture")
-	if err != nil {
+	if s.architecture, err = g.String("general.architecture"); err != nil {
 		return s, err
 	}
-	if architecture != "llama" {
-		return s, fmt.Errorf("GGUF architecture %q is not supported (supported: llama)", architecture)
+	var ok bool
+	if s.family, ok = families[s.architecture]; !ok {
+		return s, fmt.Errorf("GGUF architecture %q is not supported (supported: gemma3, llama, phi3, qwen2, qwen3)", s.architecture)
 	}
 	for _, f := range []struct {
-		to  *int
-		key string
+		to       *int
+		key      string
+		optional bool
 	}{
-		{&s.layers, "llama.block_count"},
-		{&s.width, "llama.embedding_length"},
-		{&s.inner, "llama.feed_forward_length"},
-		{&s.heads, "llama.attention.head_count"},
-		{&s.kvHeads, "llama.attention.head_count_kv"},
-		{&s.context, "llama.context_length"},
-		{&s.vocabulary, "llama.vocab_size"},
-		{&s.rotated, "llama.rope.dimension_count"},
-		{&s.bos, "tokenizer.ggml.bos_token_id"},
-		{&s.eos, "tokenizer.ggml.eos_token_id"},
-		{&s.pad, "tokenizer.ggml.padding_token_id"},
+		{&s.layers, "block_count", false},
+		{&s.width, "embedding_length", false},
+		{&s.inner, "feed_forward_length", false},
+		{&s.heads, "attention.head_count", false},
+		{&s.kvHeads, "attention.head_count_kv", false},
+		{&s.context, "context_length", false},
+		{&s.dim, "attention.key_length", true},
+		{&s.window, "attention.sliding_window", true},
 	} {
-		if *f.to, err = g.Int(f.key); err != nil {
+		key := s.architecture + "." + f.key
+		if _, there := g.Metadata[key]; f.optional && !there {
+			continue
+		}
+		if *f.to, err = g.Int(key); err != nil {
 			return s, err
 		}
 	}
-	if s.theta, err = g.Float("llama.rope.freq_base"); err != nil {
-		return s, err
+	s.special = map[string]int{}
+	for name, key := range map[string]string{"bos": "bos", "eos": "eos", "pad": "padding"} {
+		key = "tokenizer.ggml." + key + "_token_id"
+		if _, there := g.Metadata[key]; !there {
+			continue
+		}
+		if s.special[name], err = g.Int(key); err != nil {
+			return s, err
+		}
 	}
-	s.epsilon, err = g.Float("llama.attention.layer_norm_rms_epsilon")
-	if err == nil && (s.heads < 1 || s.kvHeads < 1 || s.width%s.heads != 0) {
+	s.theta = 10000
+	if key := s.architecture + ".rope.freq_base"; g.Metadata[key] != nil {
+		if s.theta, err = g.Float(key); err != nil {
+			return s, err
+		}
+	}
+	s.epsilon, err = g.Float(s.architecture + ".attention.layer_norm_rms_epsilon")
+	if err == nil && (s.heads < 1 || s.kvHeads < 1 || s.dim < 0 || s.dim == 0 && s.width%s.heads != 0) {
 		err = fmt.Errorf("%d channels, %d query heads and %d key-value heads do not go together", s.width, s.heads, s.kvHeads)
+	}
+	if err == nil && s.dim == 0 {
+		s.dim = s.width / s.heads
 	}
 	return s, err
 }
 
+// Phi3's factors are tensors here and numbers of config.json there.
+const (
+	longFactors  = "rope_factors_long.weight"
+	shortFactors = "rope_factors_short.weight"
+)
+
+// scaling is rope_scaling of config.json.
+func (s sizes) scaling(g *weights.GGUF) (map[string]interface{}, error) {
+	at := s.architecture + ".rope.scaling."
+	if slices.Contains(g.Names(), longFactors) {
+		long, _, err := g.Dequantize(longFactors)
+		if err != nil {
+			return nil, err
+		}
+		short, _, err := g.Dequantize(shortFactors)
+		if err != nil {
+			return nil, err
+		}
+		scaling := map[string]interface{}{"type": "longrope", "long_factor": long, "short_factor": short}
+		if factor, ok := g.Metadata[at+"attn_factor"].(float64); ok {
+			scaling["attention_factor"] = factor
+		}
+		return scaling, nil
+	}
+	switch kind, _ := g.Metadata[at+"type"].(string); kind {
+	case "", "none":
+		return nil, nil
+	case "linear":
+		factor, err := g.Float(at + "factor")
+		return map[string]interface{}{"type": "linear", "rope_type": "linear", "factor": factor}, err
+	default:
+		return nil, fmt.Errorf("GGUF rope scaling %q is not supported (supported: none, linear, and Phi3's factors)", kind)
+	}
+}
+
 func writeConfigs(g *weights.GGUF, s sizes, tied bool, dir string) error {
-	tokenizer, config, err := tokenizerFiles(g, s)
+	tokenizer, tokenizerConfig, err := tokenizerFiles(g, s)
 	if err != nil {
 		return err
 	}
+	scaling, err := s.scaling(g)
+	if err != nil {
+		return err
+	}
+	config := map[string]interface{}{
+		"architectures": []string{s.class}, "model_type": s.kind, "attention_bias": false, "attention_dropout": 0.0,
+		"head_dim": s.dim, "hidden_act": "silu", "hidden_size": s.width, "initializer_range": 0.041666666666666664, "intermediate_size": s.inner,
+		"max_position_embeddings": s.context, "num_attention_heads": s.heads, "num_hidden_layers": s.layers, "num_key_value_heads": s.kvHeads,
+		"rms_norm_eps": float32(s.epsilon), "rope_theta": s.theta, "rope_scaling": nil, "tie_word_embeddings": tied, "torch_dtype": "bfloat16",
+		"use_cache": true, "vocab_size": s.vocabulary,
+	}
+	if scaling != nil {
+		config["rope_scaling"] = scaling
+	}
+	switch s.kind {
+	case "llama":
+		config["mlp_bias"], config["pretraining_tp"] = false, 1
+	case "phi3":
+		if s.window > 0 {
+			config["sliding_window"] = s.window
+		}
+		if original, ok := g.Metadata["phi3.rope.scaling.original_context_length"].(int64); ok {
+			config["original_max_position_embeddings"] = original
+		}
+	case "gemma3_text":
+		delete(config, "hidden_act")
+		config["hidden_activation"], config["sliding_window"], config["query_pre_attn_scalar"] = "gelu_pytorch_tanh", s.window, s.dim
+		if s.layers == 62 { // the model of 27 billion weights scales queries otherwise, and no metadata says so
+			config["query_pre_attn_scalar"] = s.width / s.heads
+		}
+	}
+	generation := map[string]interface{}{}
+	for name, id := range s.special {
+		config[name+"_token_id"], generation[name+"_token_id"] = id, id
+	}
 	for name, content := range map[string]interface{}{
-		"config.json": map[string]interface{}{
-			"architectures": []string{"LlamaForCausalLM"}, "model_type": "llama", "attention_bias": false, "attention_dropout": 0.0, "mlp_bias": false,
-			"bos_token_id": s.bos, "eos_token_id": s.eos, "pad_token_id": s.pad, "head_dim": s.width / s.heads, "hidden_act": "silu", "hidden_size": s.width,
-			"initializer_range": 0.041666666666666664, "intermediate_size": s.inner, "max_position_embeddings": s.context, "num_attention_heads": s.heads,
-			"num_hidden_layers": s.layers, "num_key_value_heads": s.kvHeads, "pretraining_tp": 1, "rms_norm_eps": float32(s.epsilon), "rope_theta": s.theta,
-			"rope_scaling": nil, "tie_word_embeddings": tied, "torch_dtype": "bfloat16", "use_cache": true, "vocab_size": s.vocabulary,
-		},
-		"generation_config.json": map[string]interface{}{"bos_token_id": s.bos, "eos_token_id": s.eos, "pad_token_id": s.pad},
-		"tokenizer.json":         tokenizer,
-		"tokenizer_config.json":  config,
+		"config.json": config, "generation_config.json": generation, "tokenizer.json": tokenizer, "tokenizer_config.json": tokenizerConfig,
 	} {
 		text, err := json.MarshalIndent(content, "", "  ")
 		if err != nil {
@@ -166,56 +288,4 @@ func writeConfigs(g *weights.GGUF, s sizes, tied bool, dir string) error {
 		}
 	}
 	return nil
-}
-
-// tokenizerFiles rebuilds tokenizer.json and tokenizer_config.json of a byte-level BPE from GGUF metadata.
-func tokenizerFiles(g *weights.GGUF, s sizes) (tokenizer, config map[string]interface{}, err error) {
-	kind, err := g.String("tokenizer.ggml.model")
-	if err != nil {
-		return nil, nil, err
-	}
-	split, _ := g.Metadata["tokenizer.ggml.pre"].(string)
-	if kind != "gpt2" || split != "smollm" {
-		return nil, nil, fmt.Errorf("GGUF tokenizer %q with splitting %q is not supported (supported: gpt2 with smollm)", kind, split)
-	}
-	tokens, err := g.Strings("tokenizer.ggml.tokens")
-	if err != nil {
-		return nil, nil, err
-	}
-	merges, err := g.Strings("tokenizer.ggml.merges")
-	if err != nil {
-		return nil, nil, err
-	}
-	types, _ := g.Metadata["tokenizer.ggml.token_type"].([]interface{})
-	for _, id := range []int{s.bos, s.eos, s.pad} {
-		if id < 0 || id >= len(tokens) {
-			return nil, nil, fmt.Errorf("special token %d is not among %d tokens", id, len(tokens))
-		}
-	}
-	vocabulary := map[string]int{}
-	added := []map[string]interface{}{}
-	for id, t := range tokens {
-		vocabulary[t] = id
-		if id < len(types) && types[id] == int64(3) { // a control token
-			added = append(added, map[string]interface{}{"id": id, "content": t, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
-		}
-	}
-	bytesLevel := map[string]interface{}{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}
-	tokenizer = map[string]interface{}{
-		"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": added, "normalizer": nil, "post_processor": nil,
-		"pre_tokenizer": map[string]interface{}{"type": "Sequence", "pretokenizers": []interface{}{map[string]interface{}{"type": "Digits", "individual_digits": true}, bytesLevel}},
-		"decoder":       map[string]interface{}{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-		"model": map[string]interface{}{
-			"type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil, "end_of_word_suffix": nil, "fuse_unk": false,
-			"byte_fallback": false, "ignore_merges": false, "vocab": vocabulary, "merges": merges,
-		},
-	}
-	config = map[string]interface{}{
-		"tokenizer_class": "GPT2Tokenizer", "bos_token": tokens[s.bos], "eos_token": tokens[s.eos], "pad_token": tokens[s.pad],
-		"model_max_length": s.context, "clean_up_tokenization_spaces": false, "add_prefix_space": false,
-	}
-	if template, ok := g.Metadata["tokenizer.chat_template"].(string); ok {
-		config["chat_template"] = template
-	}
-	return tokenizer, config, nil
 }

@@ -23,7 +23,7 @@ func TestSamplingDrawsByProbability(t *testing.T) {
 		"top-p":       {Sampling{Temperature: 1, TopP: 0.7}, []float64{0, 0.4 / 0.85, 0, 0.25 / 0.85, 0.2 / 0.85}},
 		"least":       {Sampling{Temperature: 1, TopP: 1e-9}, []float64{0, 1, 0, 0, 0}},
 		"min-p":       {Sampling{Temperature: 1, MinP: 0.6}, []float64{0, 0.4 / 0.65, 0, 0.25 / 0.65, 0}},
-		"p then min": {Sampling{Temperature: 1, TopP: 0.8, MinP: 0.6}, []float64{0, 0.4 / 0.65, 0, 0.25 / 0.65, 0}},
+		"p then min":  {Sampling{Temperature: 1, TopP: 0.8, MinP: 0.6}, []float64{0, 0.4 / 0.65, 0, 0.25 / 0.65, 0}},
 		"k then p":    {Sampling{Temperature: 1, TopK: 3, TopP: 0.7}, []float64{0, 0.4 / 0.65, 0, 0.25 / 0.65, 0}},
 		"greedy":      {Sampling{TopK: 3, TopP: 0.5}, []float64{0, 1, 0, 0, 0}},
 		"hardly warm": {Sampling{Temperature: 1e-3}, []float64{0, 1, 0, 0, 0}},
