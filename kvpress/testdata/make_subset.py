@@ -15,6 +15,7 @@ MODELS = ("llama", "gemma3")
 LABELS = {
     "Random", "Knorm", "KeyDiff", "StreamingLLM", "SnapKV", "TOVA", "ObservedAttention", "ExpectedAttention",
     "AdaKV(SnapKV)", "AdaKV(ExpectedAttention)", "AdaSnapKV(fork)", "KeyRerotation(SnapKV)",
+    "KVzip", "KVzip-plus", "KVgrad-chunk64", "KVCompose", "KVCompose-unstructured", "RestoreKV",
 }  # fmt: skip
 SKIPPED = {"question_logits", "context_logits_last8"}  # no test here reads them
 
@@ -52,6 +53,8 @@ def cut(source, out, family):
         skipped = SKIPPED if family == "llama" else SKIPPED | {"keys", "values"}
         case["tensors"] = {k: v for k, v in case["tensors"].items() if k not in skipped}
         names += case["tensors"].values()
+        if case.get("label") == "RestoreKV":
+            names += [n for n in tensors if n.startswith("mock.restorekv.")]
     write_tensors(group / "tensors.safetensors", {n: tensors[n] for n in names})
     header = {k: v for k, v in index.items() if k not in ("cases", "duo_on_the_fly", "finch_context", "finch_delimiter")}
     lines = ",\n".join(json.dumps(c) for c in cases)
