@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/kvnotes/kvnotes/kvpress"
 )
@@ -37,6 +38,9 @@ func (r Result) Answer() string {
 // Run prefills the context once, presses it, and answers every question from the same compressed cache. Questions
 // are not part of what is compressed; their positions follow the uncompressed context. To try several presses, call
 // Prefill once and Press many times instead.
+//
+// Finch without a Window is asked first: the question stands at the end of the context, for Finch to look from, and every
+// question has a prefill of its own. Session in the result is then that of the last one.
 func (m *LLM) Run(ctx context.Context, r Request) (Result, error) {
 	if r.Question != "" && len(r.Questions) > 0 {
 		return Result{}, fmt.Errorf("pipeline: set Question or Questions, not both")
@@ -55,23 +59,38 @@ func (m *LLM) Run(ctx context.Context, r Request) (Result, error) {
 		result.Truncated = len(ids) - r.MaxContext
 		ids = ids[:r.MaxContext]
 	}
-	s, err := m.PrefillTokens(ctx, ids, Full())
-	if err != nil {
-		return Result{}, err
-	}
-	s.suffix = after
-	if r.Press != nil {
-		if err := s.PressInPlace(r.Press); err != nil {
-			return Result{}, err
+	finch, asksFirst := r.Press.(kvpress.Finch)
+	asksFirst = asksFirst && finch.Window == 0
+	for i, q := range questions {
+		context, press := ids, r.Press
+		if asksFirst {
+			own := m.Tokenizer.Encode(q)
+			context, finch.Window, q = slices.Concat(ids, own), len(own), ""
+			press = finch
 		}
-	}
-	result.Session = s
-	for _, q := range questions {
-		a, err := s.AskWith(ctx, Question{Text: q, AnswerPrefix: r.AnswerPrefix, MaxTokens: r.MaxTokens})
+		if i == 0 || asksFirst {
+			if result.Session, err = m.pressed(ctx, context, after, press); err != nil {
+				return Result{}, err
+			}
+		}
+		a, err := result.Session.AskWith(ctx, Question{Text: q, AnswerPrefix: r.AnswerPrefix, MaxTokens: r.MaxTokens})
 		if err != nil {
 			return Result{}, err
 		}
 		result.Answers, result.Details = append(result.Answers, a.Text), append(result.Details, a)
 	}
 	return result, nil
+}
+
+// pressed prefills a context and presses it, if there is a press.
+func (m *LLM) pressed(ctx context.Context, ids []int, suffix string, p kvpress.Press) (*Session, error) {
+	s, err := m.PrefillTokens(ctx, ids, Full())
+	if err != nil {
+		return nil, err
+	}
+	s.suffix = suffix
+	if p != nil {
+		err = s.PressInPlace(p)
+	}
+	return s, err
 }

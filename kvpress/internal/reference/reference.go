@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
@@ -278,6 +279,11 @@ func (c *Case) Kept(heads int) ([][][]int, error) {
 
 // SecondCopy tells of a case whose logits come from a cache with a second copy of the context in it.
 func (c *Case) SecondCopy() bool { return c.N > 0 && len(c.Rows) > 0 && c.Rows[0] == 2*c.N }
+
+// KeptOf is what stayed of the context of one of a real model's questions, where each has its own.
+func (c *Case) KeptOf(question, heads int) ([][][]int, error) {
+	return c.sets("kept."+strconv.Itoa(question), heads)
+}
 
 // FinalKept are the token positions that are left at the end of an answer, [layer][KV head]; nil where the press does
 // not act in answers. Number tells questions of a real model apart, as in ".0".
