@@ -89,13 +89,13 @@ func (s *Session) streams(ctx context.Context, ids []int) ([]tensor.Mat, error) 
 
 // back takes a gradient from behind a layer to before it, and scores the layer's pairs on the way.
 func (s *Session) back(layer int, x, grad tensor.Mat, at look) (tensor.Mat, error) {
-	d, l := s.model.decoder, (*kvpress.Layer)(nil)
-	a := d.attention(layer, len(s.ids)+x.Rows)
+	a := s.model.decoder.attention(layer, len(s.ids)+x.Rows)
 	a.Positions = upTo(len(s.ids), x.Rows)
-	b, err := d.hostBlock(layer, a)
-	if err == nil {
-		l, err = s.layer(layer)
+	b, err := s.model.decoder.hostBlock(layer, a)
+	if err != nil {
+		return grad, err
 	}
+	l, err := s.layer(layer)
 	if err != nil {
 		return grad, err
 	}
@@ -116,21 +116,27 @@ func (s *Session) back(layer int, x, grad tensor.Mat, at look) (tensor.Mat, erro
 	}
 	p := b.read(x)
 	middle := b.throughMLP(p, grad)
-	steep := make([]float32, x.Rows)
+	at.score(p, output, middle, len(s.ids), a)
+	if layer == 0 {
+		return middle, nil // nothing before it is scored
+	}
+	return b.throughAttention(p, middle), nil
+}
+
+// score weighs the attention that tokens behind a context pay to its pairs: by the norms of what these add to the
+// layer's output, (Heads, Len), and by how steep the gradient (tokens, Width) is at the token.
+func (at look) score(p *passage, output, grad tensor.Mat, context int, a Attention) {
+	steep := make([]float32, grad.Rows)
 	for i := range steep {
-		steep[i] = tensor.Norm(middle.Row(i))
+		steep[i] = tensor.Norm(grad.Row(i))
 	}
 	tensor.Parallel(a.KVHeads, func(h int) {
 		keys := p.keys[h]
-		seen := stacked(stacked(keys.Slice(0, at.sinks), keys.Slice(at.from, at.to)), keys.Slice(len(s.ids), keys.Rows))
+		seen := stacked(stacked(keys.Slice(0, at.sinks), keys.Slice(at.from, at.to)), keys.Slice(context, keys.Rows))
 		for head := h * a.Heads / a.KVHeads; head < (h+1)*a.Heads/a.KVHeads; head++ {
 			largest(at.scores.Row(h)[at.from:at.to], p.queries[head], seen, a.Scale, at.sinks, at.to-at.from, func(token, pair int) float32 {
 				return output.Row(head)[at.from+pair] * steep[token]
 			})
 		}
 	})
-	if layer == 0 {
-		return middle, nil // nothing before it is scored
-	}
-	return b.throughAttention(p, middle), nil
 }
