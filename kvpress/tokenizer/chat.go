@@ -53,16 +53,15 @@ const (
 
 // boundedRange is Python's range, as a list that fits into memory.
 func boundedRange(of ...int) ([]int, error) {
-	from, to, step := 0, 0, 1
-	switch len(of) {
-	case 1:
-		to = of[0]
-	case 2:
-		from, to = of[0], of[1]
-	case 3:
-		from, to, step = of[0], of[1], of[2]
-	default:
+	if len(of) < 1 || len(of) > 3 {
 		return nil, fmt.Errorf("range of %d numbers", len(of))
+	}
+	from, to, step := 0, of[0], 1
+	if len(of) > 1 {
+		from, to = of[0], of[1]
+	}
+	if len(of) > 2 {
+		step = of[2]
 	}
 	var list []int
 	for i := from; step > 0 && i < to || step < 0 && i > to; i += step {
