@@ -31,6 +31,7 @@ type Interp struct {
 	compile sync.Mutex
 	gomacro *fast.Interp
 	shown   map[string]xreflect.Type // the display interfaces, by name
+	own     map[string]bool          // names that are there before any cell
 	enter   func()                   // an interpreted function that does nothing
 
 	runner     *runner
@@ -98,6 +99,7 @@ func (in *Interp) reset() (err error) {
 		}
 	}
 	g.DeclVar("Display", nil, func(d display.Data) error { return display.Show(d) })
+	in.noteOwn()
 	return nil
 }
 

@@ -89,7 +89,9 @@ func (in *Interp) magicLine(name, argument string) error {
 		runtime.ReadMemStats(&m)
 		fmt.Fprintf(os.Stdout, "%.1f MB in use, %.1f MB from the system, %d goroutines\n", float64(m.HeapAlloc)/1e6, float64(m.Sys)/1e6, runtime.NumGoroutine())
 	case "%who":
-		fmt.Fprintln(os.Stdout, strings.Join(in.names(), " "))
+		for _, line := range in.names() {
+			fmt.Fprintln(os.Stdout, line)
+		}
 	case "%packages":
 		fmt.Fprintln(os.Stdout, strings.Join(packages(), "\n"))
 	case "%reset":
@@ -100,19 +102,46 @@ func (in *Interp) magicLine(name, argument string) error {
 	return nil
 }
 
-// names lists what cells have declared.
+// names lists what cells have declared, each with its type.
 func (in *Interp) names() []string {
 	in.compile.Lock()
 	defer in.compile.Unlock()
-	var names []string
-	for name := range in.gomacro.Comp.Binds {
-		names = append(names, name)
+	declared := map[string]string{}
+	for c := in.gomacro.Comp; c != nil; c = c.Outer {
+		for name, bind := range c.Binds {
+			if _, inner := declared[name]; !inner && !in.own[name] {
+				declared[name] = bind.Type.String()
+			}
+		}
+		for name := range c.Types {
+			if _, inner := declared[name]; !inner && !in.own[name] {
+				declared[name] = "type"
+			}
+		}
 	}
-	for name := range in.gomacro.Comp.Types {
-		names = append(names, name)
+	width := 0
+	for name := range declared {
+		width = max(width, len(name))
 	}
-	slices.Sort(names)
-	return names
+	var lines []string
+	for name, kind := range declared {
+		lines = append(lines, fmt.Sprintf("%-*s  %s", width, name, kind))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// noteOwn notes the names that are there before any cell.
+func (in *Interp) noteOwn() {
+	in.own = map[string]bool{}
+	for c := in.gomacro.Comp; c != nil; c = c.Outer {
+		for name := range c.Binds {
+			in.own[name] = true
+		}
+		for name := range c.Types {
+			in.own[name] = true
+		}
+	}
 }
 
 // timed runs code once, or for about a second, and says how long it took.
