@@ -7,7 +7,7 @@ GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.
 FUZZED  := ./kernel/internal/wire ./kvpress/weights ./kvpress/tokenizer
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-long tiny notebooks build venv kernel model lint fmt fresh generate bench bench-presses bench-kernel reference clean
+.PHONY: help demo lab test test-long tiny notebooks build venv kernel model cuda cuda-bundle lint fmt fresh generate bench bench-presses bench-kernel reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,16 @@ notebooks: kernel model ## run every notebook; each checks its own claims
 build: ## build bin/kvnotes
 	@mkdir -p bin
 	go build -o bin/kvnotes ./kernel/kvnotes
+
+cuda: ## build bin/kvnotes-cuda and the tests that a machine with a GPU can run without Go
+	@mkdir -p bin
+	sh cuda/build.sh
+	eval "$$(sh cuda/build.sh env)" && go vet -tags cuda ./cuda ./kvpress/llm ./kernel/kvnotes && \
+		go build -tags cuda -ldflags='-s -w' -o bin/kvnotes-cuda ./kernel/kvnotes && \
+		go test -c -tags cuda -ldflags='-s -w' -o bin/cuda.test ./cuda && go test -c -tags cuda -ldflags='-s -w' -o bin/llm-cuda.test ./kvpress/llm
+
+cuda-bundle: cuda ## pack what cuda/run.sh needs on a machine with a GPU into build/cuda-bundle.tgz
+	tar czf build/cuda-bundle.tgz bin/cuda.test bin/llm-cuda.test go.mod cuda/run.sh kvpress/testdata
 
 $(VENV)/ready: binder/requirements.txt
 	@echo "setting up Jupyter in $(VENV) (once)"

@@ -23,6 +23,7 @@ require (
 	golang.org/x/text v0.31.0
 	golang.org/x/tools v0.38.0
 	gonum.org/v1/plot v0.17.0
+	gorgonia.org/cu v0.9.6
 )
 
 require (

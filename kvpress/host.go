@@ -14,6 +14,7 @@ import (
 type Host struct {
 	K, V     []tensor.Mat                                          // per KV head (Lens[h], Dim); keys after RoPE
 	Pages    []tensor.Pages                                        // per KV head: the same in pages, instead of K and V
+	Fetch    func(head int) (keys, values tensor.Mat, err error)   // instead of K and V: reads a KV head when it is first asked for
 	At       [][]int                                               // per KV head: token position of each pair; nil means 0, 1, 2, ...
 	Tokens   int                                                   // tokens of which queries are known
 	TokensAt []int                                                 // their positions; nil means 0, 1, 2, ...
@@ -28,10 +29,12 @@ type Host struct {
 	Output   func(head int) (tensor.Mat, error)                    // block of W_o of a query head, (Width, Dim)
 	Rope     func(length int) tensor.Rope                          // the rotation used for a sequence of that length
 	Moments  func(skip int) (tensor.Mat, []tensor.Mat, bool)       // query moments of a layer that this one shows, if any
+	Norms    func(values bool) (tensor.Mat, error)                 // lengths of keys or values found elsewhere, (KVHeads, Len); nil finds them here
+	Weigh    func(last int, rows []float32) (tensor.Mat, error)    // Attention with row weights found elsewhere; nil finds it here
 	Memo     *Memo                                                 // numbers found before; nil keeps none
 
 	unpack   sync.Mutex
-	unpacked [][2]tensor.Mat // per KV head: keys and values of Pages, once somebody read them in rows
+	unpacked [][2]tensor.Mat // per KV head: keys and values of Pages or Fetch, once somebody read them in rows
 }
 
 // missing reports a number that the prefill did not keep.
@@ -45,29 +48,42 @@ func modelless(what string) error {
 }
 
 // rows are the keys and values of a head, for reading.
-func (s *Host) rows(h int) (keys, values tensor.Mat) {
-	if s.Pages == nil {
-		return s.K[h], s.V[h]
+func (s *Host) rows(h int) (keys, values tensor.Mat, err error) {
+	if s.K != nil {
+		return s.K[h], s.V[h], nil
 	}
 	s.unpack.Lock()
 	defer s.unpack.Unlock()
 	if s.unpacked == nil {
-		s.unpacked = make([][2]tensor.Mat, len(s.Pages))
+		s.unpacked = make([][2]tensor.Mat, s.kvHeads())
 	}
-	if s.unpacked[h][0].Rows < s.Pages[h].Len {
-		s.unpacked[h] = [2]tensor.Mat{s.Pages[h].Keys(), s.Pages[h].Values()}
+	if s.unpacked[h][0].Rows < s.pairs(h) {
+		if s.Fetch == nil {
+			keys, values = s.Pages[h].Keys(), s.Pages[h].Values()
+		} else if keys, values, err = s.Fetch(h); err != nil {
+			return keys, values, err
+		}
+		s.unpacked[h] = [2]tensor.Mat{keys, values}
 	}
-	return s.unpacked[h][0], s.unpacked[h][1]
+	return s.unpacked[h][0], s.unpacked[h][1], nil
 }
 
-func (s *Host) kvHeads() int { return max(len(s.K), len(s.Pages)) }
+func (s *Host) kvHeads() int {
+	if s.Fetch != nil {
+		return len(s.At)
+	}
+	return max(len(s.K), len(s.Pages))
+}
 
 func (s *Host) heads() int { return s.kvHeads() * s.Group }
 
 // pairs is the number of pairs of a KV head.
 func (s *Host) pairs(h int) int {
-	if s.Pages != nil {
+	switch {
+	case s.Pages != nil:
 		return s.Pages[h].Len
+	case s.Fetch != nil:
+		return len(s.At[h])
 	}
 	return s.K[h].Rows
 }
@@ -86,7 +102,8 @@ func (s *Host) Keys(h int) (tensor.Mat, error) {
 	if s.Pages != nil {
 		return s.Pages[h].Keys(), nil
 	}
-	return s.K[h].Clone(), nil
+	keys, _, err := s.rows(h)
+	return keys.Clone(), err
 }
 
 // Values returns a copy of the values of a head.
@@ -94,7 +111,8 @@ func (s *Host) Values(h int) (tensor.Mat, error) {
 	if s.Pages != nil {
 		return s.Pages[h].Values(), nil
 	}
-	return s.V[h].Clone(), nil
+	_, values, err := s.rows(h)
+	return values.Clone(), err
 }
 
 // Positions returns the token position of each pair of a head.
@@ -132,26 +150,34 @@ func (s *Host) QueriesOf(head int, states tensor.Mat) (tensor.Mat, error) {
 
 // KeyNorms returns the L2 norms of the keys.
 func (s *Host) KeyNorms() (tensor.Mat, error) {
-	return s.norms(s.K, tensor.Pages.KeyNorms), nil
+	return s.norms(false, tensor.Pages.KeyNorms)
 }
 
 // ValueNorms returns the L2 norms of the values.
 func (s *Host) ValueNorms() (tensor.Mat, error) {
-	return s.norms(s.V, tensor.Pages.ValueNorms), nil
+	return s.norms(true, tensor.Pages.ValueNorms)
 }
 
-func (s *Host) norms(x []tensor.Mat, ofPages func(p tensor.Pages, dst []float32)) tensor.Mat {
+func (s *Host) norms(ofValues bool, ofPages func(p tensor.Pages, dst []float32)) (tensor.Mat, error) {
+	if s.Norms != nil {
+		return s.Norms(ofValues)
+	}
 	m := tensor.New(s.kvHeads(), s.longest())
-	tensor.Parallel(m.Rows, func(h int) {
+	err := eachHead(m.Rows, func(h int) error {
 		if s.Pages != nil {
 			ofPages(s.Pages[h], m.Row(h))
-			return
+			return nil
 		}
-		for i := range x[h].Rows {
-			m.Row(h)[i] = tensor.Norm(x[h].Row(i))
+		x, values, err := s.rows(h)
+		if ofValues {
+			x = values
 		}
+		for i := range x.Rows {
+			m.Row(h)[i] = tensor.Norm(x.Row(i))
+		}
+		return err
 	})
-	return m
+	return m, err
 }
 
 // OutputNorms returns the norms of the projected values.
@@ -169,7 +195,10 @@ func (s *Host) outputNorms(p int) (tensor.Mat, error) {
 		if err != nil {
 			return err
 		}
-		_, v := s.rows(head / s.Group)
+		_, v, err := s.rows(head / s.Group)
+		if err != nil {
+			return err
+		}
 		if p == 2 {
 			gramNorms(m.Row(head), v, w)
 			return nil
@@ -219,6 +248,9 @@ func (s *Host) Attention(last int, rowWeights []float32) (tensor.Mat, error) {
 }
 
 func (s *Host) attentionSum(last int, rowWeights []float32) (tensor.Mat, error) {
+	if s.Weigh != nil {
+		return s.Weigh(last, rowWeights)
+	}
 	return s.attention(last, rowWeights, func(dst, row []float32, w float32) { tensor.AddScaled(dst, w, row) })
 }
 
@@ -267,7 +299,9 @@ func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []fl
 		for from := 0; from < last; from += rowBlock {
 			n := min(rowBlock, last-from)
 			seen := s.visible(h, s.position(s.Tokens-last+from+n-1))
-			weights = s.dots(weights.Data, h, q.Slice(from, from+n), seen)
+			if weights, err = s.dots(weights.Data, h, q.Slice(from, from+n), seen); err != nil {
+				return err
+			}
 			for i := range n {
 				position := s.position(s.Tokens - last + from + i)
 				first, end := 0, s.visible(h, position)
@@ -285,16 +319,20 @@ func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []fl
 }
 
 // dots multiplies queries with the first n keys of a KV head, a row for each query that begins with their products.
-func (s *Host) dots(room []float32, h int, q tensor.Mat, n int) tensor.Mat {
+func (s *Host) dots(room []float32, h int, q tensor.Mat, n int) (tensor.Mat, error) {
 	if s.Pages != nil {
-		return s.Pages[h].Dots(room, q, n)
+		return s.Pages[h].Dots(room, q, n), nil
+	}
+	keys, _, err := s.rows(h)
+	if err != nil {
+		return tensor.Mat{}, err
 	}
 	if cap(room) < q.Rows*n {
 		room = make([]float32, q.Rows*n)
 	}
 	out := tensor.Mat{Rows: q.Rows, Cols: n, Data: room[:q.Rows*n]}
-	tensor.MulT(out, q, s.K[h].Slice(0, n))
-	return out
+	tensor.MulT(out, q, keys.Slice(0, n))
+	return out, nil
 }
 
 // position is the position of known token i.

@@ -43,8 +43,7 @@ func (l *Layer) Select(keep [][]int) (*Layer, error) {
 func (l *Layer) pairs(h int) (keys, values tensor.Mat, err error) {
 	switch s := l.source.(type) {
 	case *Host:
-		keys, values = s.rows(h)
-		return keys, values, nil
+		return s.rows(h)
 	case *view:
 		return s.K[h], s.V[h], nil
 	}

@@ -35,6 +35,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.NewCache": "func (b *Backend) NewCache(shape llm.CacheShape) (llm.Cache, error)\n\nNewCache makes an empty cache.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.Norm":     "func (b *Backend) Norm(dst, x llm.Buf, w llm.Weight, epsilon float32)\n\nNorm is the root-mean-square norm of each row; dst may be x.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.Read":     "func (b *Backend) Read(dst []float32, x llm.Buf) error\n\nRead copies a matrix. On the processor nothing is left to go wrong by then.",
+		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.RowBlock": "func (b *Backend) RowBlock() int\n\nRowBlock is llm.RowBlock.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.Upload":   "func (b *Backend) Upload(parts ...weights.Tensor) (llm.Weight, error)\n\nUpload packs matrices for products; vectors become float32.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.Write":    "func (b *Backend) Write(dst llm.Buf, src []float32) error\n\nWrite copies numbers into a matrix.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Cache":            "type Cache struct {\n\tshape\tllm.CacheShape\n\tlayers\t[][]head\t// [layer][KV head]\n\tledger\t*ledger\n}\n\nA Cache holds the pairs of one sequence in pages of tensor.PageRows pairs, a list of pages for every KV head, so\nthat heads may differ in length, appending costs the same at any length, and what a press drops is freed.",

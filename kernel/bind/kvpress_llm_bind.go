@@ -20,6 +20,7 @@ func init() {
 			"GELUTanh":    reflect.ValueOf(kvpress_llm.GELUTanh),
 			"KeysOnly":    reflect.ValueOf(kvpress_llm.KeysOnly),
 			"Load":        reflect.ValueOf(kvpress_llm.Load),
+			"RowBlock":    reflect.ValueOf(kvpress_llm.RowBlock),
 			"RunsAgain":   reflect.ValueOf(kvpress_llm.RunsAgain),
 			"SiLU":        reflect.ValueOf(kvpress_llm.SiLU),
 		},
@@ -60,6 +61,9 @@ func init() {
 			"Backend": reflect.TypeOf((*P_kvpress_llm_Backend)(nil)).Elem(),
 			"Cache":   reflect.TypeOf((*P_kvpress_llm_Cache)(nil)).Elem(),
 		},
+		Untypeds: map[string]string{
+			"RowBlock": "int:256",
+		},
 	})
 	document(map[string]string{
 		"github.com/kvnotes/kvnotes/kvpress/llm":                         "package llm\n\nPackage llm runs language models whose key-value cache can be looked at and compressed. A model prefills a\ncontext once, into a Session; a session can be pressed many times, and each pressed copy answers questions.\n\nThe arithmetic is a Backend's (package cpu, package cuda); the presses are package kvpress's.",
@@ -85,7 +89,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Rope":          "Rope tensor.Rope",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Scale":         "Scale float32\n\non q·k",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Window":        "Window int\n\na token sees its last Window pairs, its own included; 0 means all",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Backend":                 "type Backend interface {\n\tName() string\t// as commands spell it: \"cpu\", \"cuda\"\n\n\t// Upload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.\n\tUpload(parts ...weights.Tensor) (Weight, error)\n\t// Alloc makes room for a matrix (rows, cols).\n\tAlloc(rows, cols int) (Buf, error)\n\t// NewCache makes an empty cache.\n\tNewCache(c CacheShape) (Cache, error)\n\n\tEmbed(dst Buf, table Weight, ids []int, scale float32)\t// dst row i = table row ids[i] * scale\n\tNorm(dst, x Buf, w Weight, epsilon float32)\t\t// root-mean-square norm of each row, times w; dst may be x\n\tMatMul(dst, x Buf, w Weight)\t\t\t\t// dst = x · wᵀ\n\tAttend(dst, qkv Buf, c Cache, a Attention)\t\t// rotates, appends keys and values to the cache, attends\n\tAddRow(dst Buf, w Weight)\t\t\t\t// every row of dst += the vector w\n\tGate(dst, gateUp Buf, a Activation)\t\t\t// dst = a(first half of the columns) * second half\n\tAdd(dst, x Buf)\t\t\t\t\t\t// dst += x\n\tRead(dst []float32, x Buf) error\t\t\t// copies x to the host, or reports what went wrong before\n\tWrite(dst Buf, src []float32) error\t\t\t// copies src from the host\n\tLayer(c Cache, p Projections) (kvpress.Source, error)\t// what a press sees of one layer\n\tClose() error\n}\n\nA Backend does the arithmetic of a forward pass on one device. Verbs return no error: the first failure is kept\nand reported by Read. A backend is free to fuse work behind a verb.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend":                 "type Backend interface {\n\tName() string\t// as commands spell it: \"cpu\", \"cuda\"\n\tRowBlock() int\t// how many tokens it wants to take through a layer at a time\n\n\t// Upload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.\n\tUpload(parts ...weights.Tensor) (Weight, error)\n\t// Alloc makes room for a matrix (rows, cols).\n\tAlloc(rows, cols int) (Buf, error)\n\t// NewCache makes an empty cache.\n\tNewCache(c CacheShape) (Cache, error)\n\n\tEmbed(dst Buf, table Weight, ids []int, scale float32)\t// dst row i = table row ids[i] * scale\n\tNorm(dst, x Buf, w Weight, epsilon float32)\t\t// root-mean-square norm of each row, times w; dst may be x\n\tMatMul(dst, x Buf, w Weight)\t\t\t\t// dst = x · wᵀ\n\tAttend(dst, qkv Buf, c Cache, a Attention)\t\t// rotates, appends keys and values to the cache, attends\n\tAddRow(dst Buf, w Weight)\t\t\t\t// every row of dst += the vector w\n\tGate(dst, gateUp Buf, a Activation)\t\t\t// dst = a(first half of the columns) * second half\n\tAdd(dst, x Buf)\t\t\t\t\t\t// dst += x\n\tRead(dst []float32, x Buf) error\t\t\t// copies x to the host, or reports what went wrong before\n\tWrite(dst Buf, src []float32) error\t\t\t// copies src from the host\n\tLayer(c Cache, p Projections) (kvpress.Source, error)\t// what a press sees of one layer\n\tClose() error\n}\n\nA Backend does the arithmetic of a forward pass on one device. Verbs return no error: the first failure is kept\nand reported by Read. A backend is free to fuse work behind a verb.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Add":             "func Add(dst, x Buf)\n\ndst += x",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.AddRow":          "func AddRow(dst Buf, w Weight)\n\nevery row of dst += the vector w",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Alloc":           "func Alloc(rows, cols int) (Buf, error)\n\nAlloc makes room for a matrix (rows, cols).",
@@ -99,6 +103,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.NewCache":        "func NewCache(c CacheShape) (Cache, error)\n\nNewCache makes an empty cache.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Norm":            "func Norm(dst, x Buf, w Weight, epsilon float32)\n\nroot-mean-square norm of each row, times w; dst may be x",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Read":            "func Read(dst []float32, x Buf) error\n\ncopies x to the host, or reports what went wrong before",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.RowBlock":        "func RowBlock() int\n\nhow many tokens it wants to take through a layer at a time",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Upload":          "func Upload(parts ...weights.Tensor) (Weight, error)\n\nUpload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Write":           "func Write(dst Buf, src []float32) error\n\ncopies src from the host",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Buf":                     "type Buf struct {\n\tRows, Cols\tint\n\tMem\t\tinterface{}\n\tOffset\t\tint\t// of the first element in Mem\n}\n\nA Buf is a matrix on a backend, row after row. Only the backend that made it looks into Mem.",
@@ -299,6 +304,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.RopeConfig.Short":        "Short []float64",
 		"github.com/kvnotes/kvnotes/kvpress/llm.RopeConfig.Theta":        "Theta float64",
 		"github.com/kvnotes/kvnotes/kvpress/llm.RopeConfig.Type":         "Type string\n\n\"default\", \"linear\", \"llama3\", \"longrope\"",
+		"github.com/kvnotes/kvnotes/kvpress/llm.RowBlock":                "const RowBlock = 256\n\nRowBlock is how many tokens the CPU backend takes through a layer at a time: enough to keep the matrix products busy,\nfew enough for a cancelled context to be noticed within a fraction of a second.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.RunsAgain":               "func RunsAgain(p kvpress.Press) bool\n\nRunsAgain tells whether a press runs the model over the context again, such as KVzip.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Sampling":                "type Sampling struct {\n\tTemperature\tfloat64\t// divides the logits; 0 means greedy\n\tTopK\t\tint\t// only so many of the most likely tokens; 0 means all\n\tTopP\t\tfloat64\t// only the most likely tokens that together have this probability; 0 means all\n\tMinP\t\tfloat64\t// only tokens with this fraction of the largest probability; 0 means all\n\tPenalty\t\tfloat64\t// on tokens of the text so far: positive logits are divided by it, negative ones multiplied; 0 means 1\n\tSeed\t\tuint64\t// the same seed draws the same answer\n}\n\nA Sampling says how tokens are drawn. The zero value draws none: the most likely token is taken, every time. The\nrules apply in the order of transformers: penalty, temperature, TopK, TopP, MinP.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Sampling.MinP":           "MinP float64\n\nonly tokens with this fraction of the largest probability; 0 means all",
@@ -356,6 +362,7 @@ type P_kvpress_llm_Backend struct {
 	NewCache_ func(_ interface{}, a0 kvpress_llm.CacheShape) (kvpress_llm.Cache, error)
 	Norm_     func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Weight, a3 float32)
 	Read_     func(_ interface{}, a0 []float32, a1 kvpress_llm.Buf) error
+	RowBlock_ func(_ interface{}) int
 	Upload_   func(_ interface{}, a0 ...kvpress_weights.Tensor) (kvpress_llm.Weight, error)
 	Write_    func(_ interface{}, a0 kvpress_llm.Buf, a1 []float32) error
 }
@@ -423,6 +430,11 @@ func (p *P_kvpress_llm_Backend) Norm(a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 
 // Read calls the method of the cell's type.
 func (p *P_kvpress_llm_Backend) Read(a0 []float32, a1 kvpress_llm.Buf) error {
 	return p.Read_(p.Object, a0, a1)
+}
+
+// RowBlock calls the method of the cell's type.
+func (p *P_kvpress_llm_Backend) RowBlock() int {
+	return p.RowBlock_(p.Object)
 }
 
 // Upload calls the method of the cell's type.

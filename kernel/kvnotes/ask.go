@@ -73,7 +73,7 @@ from a pressed copy for every press that is named.`,
 		},
 	}
 	c.Flags().StringVar(&model, "model", "smollm2", "model name or Hugging Face folder")
-	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on")
+	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on: cpu, cuda, or auto for the GPU where there is one")
 	c.Flags().StringVar(&file, "file", "", "text to ask about; standard input when it is not given")
 	c.Flags().StringVar(&presses, "press", "", "presses to compare, such as snapkv:0.5,knorm:0.75")
 	c.Flags().IntVar(&tokens, "tokens", 50, "longest answer, in tokens")

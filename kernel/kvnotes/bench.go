@@ -72,7 +72,7 @@ func benchCommand() *cobra.Command {
 			return r.print(cmd)
 		},
 	}
-	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on")
+	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on: cpu, cuda, or auto for the GPU where there is one")
 	c.Flags().StringVar(&model, "model", "needle", "model name or Hugging Face folder")
 	c.Flags().IntVar(&tokens, "tokens", 2048, "context tokens to prefill")
 	c.Flags().IntVar(&decode, "decode", 24, "tokens to decode")

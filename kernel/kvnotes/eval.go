@@ -45,7 +45,7 @@ the questions that are answered exactly. The needle model was trained for these 
 		},
 	}
 	c.Flags().StringVar(&model, "model", "needle", "model name or Hugging Face folder")
-	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on")
+	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on: cpu, cuda, or auto for the GPU where there is one")
 	c.Flags().StringVar(&presses, "press", "random:0.5,streaming_llm:0.5,snapkv(window=16):0.5,expected_attention:0.5", "presses to compare")
 	c.Flags().IntVar(&needles.Texts, "texts", 10, "texts to make")
 	c.Flags().IntVar(&needles.Sentences, "sentences", 110, "sentences of a text")

@@ -49,7 +49,7 @@ queries, for expected_attention_stats; duo is how far back every head looks, for
 		},
 	}
 	c.Flags().StringVar(&model, "model", "needle", "model name or Hugging Face folder")
-	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on")
+	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on: cpu, cuda, or auto for the GPU where there is one")
 	c.Flags().StringVar(&out, "out", "", "folder to write")
 	c.Flags().IntVar(&length, "length", 1000, "characters that are read of each text")
 	c.Flags().IntVar(&skip, "skip", 4, "first tokens of each text that do not count (stats)")

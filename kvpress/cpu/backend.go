@@ -19,6 +19,9 @@ func New() *Backend { return &Backend{} }
 // Name is "cpu".
 func (b *Backend) Name() string { return "cpu" }
 
+// RowBlock is llm.RowBlock.
+func (b *Backend) RowBlock() int { return llm.RowBlock }
+
 // Close frees nothing: Go's memory frees itself.
 func (b *Backend) Close() error { return nil }
 

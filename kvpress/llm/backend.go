@@ -9,7 +9,8 @@ import (
 // A Backend does the arithmetic of a forward pass on one device. Verbs return no error: the first failure is kept
 // and reported by Read. A backend is free to fuse work behind a verb.
 type Backend interface {
-	Name() string // as commands spell it: "cpu", "cuda"
+	Name() string  // as commands spell it: "cpu", "cuda"
+	RowBlock() int // how many tokens it wants to take through a layer at a time
 
 	// Upload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.
 	Upload(parts ...weights.Tensor) (Weight, error)
@@ -30,6 +31,10 @@ type Backend interface {
 	Layer(c Cache, p Projections) (kvpress.Source, error)  // what a press sees of one layer
 	Close() error
 }
+
+// RowBlock is how many tokens the CPU backend takes through a layer at a time: enough to keep the matrix products busy,
+// few enough for a cancelled context to be noticed within a fraction of a second.
+const RowBlock = 256
 
 // An Activation is the curve that gates go through.
 type Activation int

@@ -11,10 +11,6 @@ import (
 	"github.com/kvnotes/kvnotes/kvpress/weights"
 )
 
-// rowBlock is the number of tokens that go through a layer at a time: enough rows to keep the matrix products busy,
-// few enough for a cancelled context to be noticed within a fraction of a second.
-const rowBlock = 256
-
 // A decoder is a stack of attention and MLP blocks on a backend: the shape that Llama gave to its whole family.
 type decoder struct {
 	config     Config
@@ -174,18 +170,18 @@ type batch struct {
 	adapters   []adapter // of each layer, added to its weights; nil for none
 }
 
-// A workspace holds the activations of a forward pass, for up to rowBlock rows at a time. It is reused from token
+// A workspace holds the activations of a forward pass, for up to a row block at a time. It is reused from token
 // to token, so that decoding allocates nothing.
 type workspace struct {
 	x                                          Buf // (tokens, Width) the residual stream of all tokens
-	h, qkv, attended, projected, gateUp, gated Buf // (rowBlock, ...) inside a layer
+	h, qkv, attended, projected, gateUp, gated Buf // (row block, ...) inside a layer
 	last, logits                               Buf // (1, ...) of the last token
 	result                                     []float32
 }
 
 func (d *decoder) workspace(tokens int) (*workspace, error) {
 	c := d.config
-	rows := min(tokens, rowBlock)
+	rows := min(tokens, d.backend.RowBlock())
 	w := &workspace{result: make([]float32, c.Vocabulary)}
 	for _, b := range []struct {
 		buf        *Buf
@@ -227,6 +223,7 @@ func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits
 	} else {
 		d.backend.Embed(x, d.embed, b.ids, d.embedScale)
 	}
+	rowBlock := d.backend.RowBlock()
 	for layer := range d.layers {
 		attention := d.attention(layer, b.positions[n-1]+1)
 		for from := 0; from < n; from += rowBlock {

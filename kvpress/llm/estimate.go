@@ -50,7 +50,7 @@ func EstimateFor(model string, tokens int) (Estimate, error) {
 	e.TokenKV = int64(c.Layers * c.KVHeads * c.pairBytes())
 	e.KV = e.TokenKV * int64(tokens)
 	inside := (c.Heads+2*c.KVHeads)*c.Dim + c.Heads*c.Dim + 2*c.Width + 3*c.Inner // of a row inside a layer
-	e.Activations = 4 * (int64(tokens)*int64(c.Width) + int64(min(tokens, rowBlock))*int64(inside))
+	e.Activations = 4 * (int64(tokens)*int64(c.Width) + int64(min(tokens, RowBlock))*int64(inside))
 	e.Record = 4 * int64(tokens) * int64(c.Width) * int64(c.Layers)
 	return e, nil
 }

@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/kvnotes/kvnotes/kvpress"
-	"github.com/kvnotes/kvnotes/kvpress/cpu"
 	"github.com/kvnotes/kvnotes/kvpress/hub"
 	"github.com/kvnotes/kvnotes/kvpress/internal/reference"
 	"github.com/kvnotes/kvnotes/kvpress/llm"
@@ -38,7 +37,7 @@ func TestReferenceTiny(t *testing.T) {
 		for _, dir := range dirs {
 			name := filepath.Base(dir)
 			t.Run(name, func(t *testing.T) {
-				m, err := llm.Load(filepath.Join(root, "models", name), cpu.New())
+				m, err := llm.Load(filepath.Join(root, "models", name), device())
 				if err != nil {
 					t.Skipf("NOT RUN: %v", err)
 				}
@@ -294,7 +293,7 @@ func withTemplate(t *testing.T, m *llm.LLM, c *reference.Case) *llm.LLM {
 	if err := os.WriteFile(filepath.Join(dir, "chat_template.jinja"), []byte(template), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	with, err := llm.Load(dir, cpu.New())
+	with, err := llm.Load(dir, device())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,13 +17,12 @@ import (
 	"time"
 
 	"github.com/kvnotes/kvnotes/kvpress"
-	"github.com/kvnotes/kvnotes/kvpress/cpu"
 	"github.com/kvnotes/kvnotes/kvpress/llm"
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
 // needle is the embedded model, loaded once for all tests.
-var needle = sync.OnceValues(func() (*llm.LLM, error) { return llm.Load("needle", cpu.New()) })
+var needle = sync.OnceValues(func() (*llm.LLM, error) { return llm.Load("needle", device()) })
 
 func loadNeedle(t testing.TB) *llm.LLM {
 	t.Helper()

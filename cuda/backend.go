@@ -1,0 +1,363 @@
+//go:build cuda && cgo
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"gorgonia.org/cu"
+
+	"github.com/kvnotes/kvnotes/kvpress/llm"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+	"github.com/kvnotes/kvnotes/kvpress/weights"
+)
+
+// A kind is how numbers are stored.
+type kind string
+
+const (
+	single kind = "f32"
+	half   kind = "bf16"
+)
+
+// bytes of a number.
+func (k kind) bytes() int64 {
+	if k == half {
+		return 2
+	}
+	return 4
+}
+
+// A Backend does the arithmetic of models on one GPU. It is safe for several sessions at once.
+type Backend struct {
+	device  *device
+	options Options
+	kind    kind // of keys, values and weights
+	blas    *blas
+	freq    map[*float32]*owner // rotations on the device, by where they lie on the host
+}
+
+// New starts a GPU.
+func New(o Options) (llm.Backend, error) {
+	d, err := openDevice(o.Device)
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{device: d, options: o, kind: half, freq: map[*float32]*owner{}}
+	if o.Float32 {
+		b.kind = single
+	} else {
+		b.blas = openBLAS(d)
+	}
+	return b, nil
+}
+
+// Name is "cuda".
+func (b *Backend) Name() string { return "cuda" }
+
+// Memory is how many bytes of the device are held now, and the most since the last call.
+func (b *Backend) Memory() (held, peak int64) {
+	d := b.device
+	d.enter()
+	defer d.leave()
+	d.collect()
+	held, peak = d.held, d.peak
+	d.peak = held
+	return held, peak
+}
+
+// Close frees everything on the device.
+func (b *Backend) Close() error {
+	b.blas.close()
+	return b.device.close()
+}
+
+// RowBlock is enough rows for the tensor cores.
+func (b *Backend) RowBlock() int { return 4096 }
+
+// pointer is where a matrix begins.
+func pointer(x llm.Buf) cu.DevicePtr {
+	return x.Mem.(*owner).at + cu.DevicePtr(4*x.Offset)
+}
+
+// vector is where a weight lies; nil for none.
+func vector(w llm.Weight) cu.DevicePtr {
+	if w.Mem == nil {
+		return 0
+	}
+	return w.Mem.(*owner).at
+}
+
+// Alloc makes a matrix of float32 on the device.
+func (b *Backend) Alloc(rows, cols int) (llm.Buf, error) {
+	b.device.enter()
+	defer b.device.leave()
+	o, err := b.device.own(int64(4*rows*cols), single)
+	return llm.Buf{Rows: rows, Cols: cols, Mem: o}, err
+}
+
+// Upload copies weights to the device: vectors as float32, matrices as bfloat16 where they are stored so or where the
+// backend computes so.
+func (b *Backend) Upload(parts ...weights.Tensor) (llm.Weight, error) {
+	in, out, stored := parts[0].Shape[len(parts[0].Shape)-1], 0, true
+	for _, p := range parts {
+		rows := 1
+		if len(p.Shape) == 2 {
+			rows = p.Shape[0]
+		}
+		out += rows
+		stored = stored && p.DType == weights.BF16
+	}
+	k := single
+	if out > 1 && (stored || b.kind == half) {
+		k = half
+	}
+	b.device.enter()
+	defer b.device.leave()
+	o, err := b.device.own(int64(out*in)*k.bytes(), k)
+	if err != nil {
+		return llm.Weight{}, err
+	}
+	at := o.at
+	for _, p := range parts {
+		data := p.Data
+		if k == half && p.DType != weights.BF16 {
+			x, err := p.Float32()
+			if err != nil {
+				return llm.Weight{}, err
+			}
+			data = make([]byte, 2*len(x))
+			tensor.ToBF16(data, x)
+		}
+		if k == single {
+			x, err := p.Float32()
+			if err != nil {
+				return llm.Weight{}, err
+			}
+			upload(b.device, at, x)
+		} else {
+			upload(b.device, at, data)
+		}
+		at += cu.DevicePtr(int64(p.Elements()) * k.bytes())
+	}
+	return llm.Weight{Out: out, In: in, Bytes: int64(out*in) * k.bytes(), Mem: o}, b.device.err
+}
+
+// Embed copies rows of the table, times scale.
+func (b *Backend) Embed(dst llm.Buf, table llm.Weight, ids []int, scale float32) {
+	b.device.enter()
+	defer b.device.leave()
+	list := make([]int32, len(ids))
+	for i, id := range ids {
+		list[i] = int32(id)
+	}
+	at := b.device.room("ids", int64(4*len(ids)))
+	upload(b.device, at, list)
+	w := table.Mem.(*owner)
+	b.device.launch("embed_"+string(w.kind), size{x: len(ids), y: 1, threads: 256}, pointer(dst), w.at, at, int32(dst.Cols), scale)
+}
+
+// Norm is the root-mean-square norm of each row; dst may be x.
+func (b *Backend) Norm(dst, x llm.Buf, w llm.Weight, epsilon float32) {
+	b.device.enter()
+	defer b.device.leave()
+	b.device.launch("rms_norm", size{x: x.Rows, y: 1, threads: min(1024, (x.Cols+127)/128*32)}, pointer(dst), pointer(x), vector(w), int32(x.Cols), epsilon)
+}
+
+// few is the largest number of rows that a product takes one by one.
+const few = 8
+
+// MatMul is dst = x · wᵀ.
+func (b *Backend) MatMul(dst, x llm.Buf, w llm.Weight) {
+	b.device.enter()
+	defer b.device.leave()
+	b.product(pointer(dst), pointer(x), x.Rows, w.Mem.(*owner), w.Out, w.In)
+}
+
+// product is dst (rows, out) = x (rows, in) · wᵀ.
+func (b *Backend) product(dst, x cu.DevicePtr, rows int, w *owner, out, in int) {
+	d, k := b.device, string(w.kind)
+	switch {
+	case rows <= few && in%8 == 0:
+		name := "gemv_" + k + "_8"
+		if rows == 1 {
+			name = "gemv_" + k + "_1"
+		}
+		d.launch(name, size{x: (out + 15) / 16, y: 1, threads: 256}, dst, x, w.at, int32(out), int32(in), int32(rows))
+	case b.kind == half && w.kind == half && in%8 == 0:
+		n := rows * in
+		narrow := d.room("narrow", int64(2*n))
+		d.launch("to_bf16", size{x: (n + 511) / 512, y: 1, threads: 256}, narrow, x, int64(n))
+		if b.blas != nil {
+			d.fail(b.blas.product(dst, narrow, w.at, rows, out, in))
+		} else if out%128 == 0 && in%32 == 0 {
+			d.launch("tensor_gemm", size{x: out / 128, y: (rows + 127) / 128, threads: 256}, dst, narrow, w.at, int32(rows), int32(out), int32(in))
+		} else {
+			d.launch("gemm_bf16", size{x: (out + 63) / 64, y: (rows + 63) / 64, threads: 256}, dst, x, w.at, int32(rows), int32(out), int32(in))
+		}
+	default:
+		d.launch("gemm_"+k, size{x: (out + 63) / 64, y: (rows + 63) / 64, threads: 256}, dst, x, w.at, int32(rows), int32(out), int32(in))
+	}
+}
+
+// each launches a kernel with a thread for every number.
+func (b *Backend) each(name string, n int, arguments ...interface{}) {
+	b.device.enter()
+	defer b.device.leave()
+	b.device.launch(name, size{x: (n + 255) / 256, y: 1, threads: 256}, arguments...)
+}
+
+// AddRow adds a vector to every row.
+func (b *Backend) AddRow(dst llm.Buf, w llm.Weight) {
+	n := dst.Rows * dst.Cols
+	b.each("add_row", n, pointer(dst), vector(w), int32(dst.Cols), int64(n))
+}
+
+// Gate is dst = a(gate) * up, where a row of gateUp holds gate and up one after the other.
+func (b *Backend) Gate(dst, gateUp llm.Buf, a llm.Activation) {
+	n, curve := dst.Rows*dst.Cols, int32(0)
+	if a == llm.GELUTanh {
+		curve = 1
+	}
+	b.each("gate", n, pointer(dst), pointer(gateUp), int32(dst.Cols), int64(n), curve)
+}
+
+// Add is dst += x.
+func (b *Backend) Add(dst, x llm.Buf) {
+	n := dst.Rows * dst.Cols
+	b.each("add", n, pointer(dst), pointer(x), int64(n))
+}
+
+// Read waits for all work and copies a matrix, or reports the first failure since the last Read.
+func (b *Backend) Read(dst []float32, x llm.Buf) error {
+	n := x.Rows * x.Cols
+	if n > len(dst) {
+		return fmt.Errorf("cuda: %d numbers do not fit into %d", n, len(dst))
+	}
+	d := b.device
+	d.enter()
+	defer d.leave()
+	if n > 0 {
+		download(d, dst[:n], pointer(x))
+	} else {
+		d.fail(d.stream.Synchronize())
+	}
+	return d.failure()
+}
+
+// failure takes the first failure: what comes after starts afresh.
+func (d *device) failure() error {
+	err := d.err
+	d.err = nil
+	return err
+}
+
+// Write copies numbers into a matrix.
+func (b *Backend) Write(dst llm.Buf, src []float32) error {
+	if n := dst.Rows * dst.Cols; n != len(src) {
+		return fmt.Errorf("cuda: %d numbers for a matrix of %d", len(src), n)
+	}
+	b.device.enter()
+	defer b.device.leave()
+	upload(b.device, pointer(dst), src)
+	return b.device.failure()
+}
+
+var errChannels = errors.New("cuda: heads must have a multiple of 8 channels, 256 at most: use the CPU backend for this model")
+
+// Attend rotates queries and keys, appends keys and values to the cache, and attends: a token sees every pair that its
+// KV head still has from before, and the new ones up to its own.
+func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
+	d, cache := b.device, c.(*Cache)
+	d.enter()
+	defer d.leave()
+	if a.Dim%8 != 0 || a.Dim > 256 || a.KVHeads > maxHeads {
+		d.fail(errChannels)
+		return
+	}
+	n := qkv.Rows
+	var before lens
+	for h := range a.KVHeads {
+		before[h] = int32(cache.Len(a.Layer, h))
+	}
+	if err := cache.extend(a.Layer, a.Positions); err != nil {
+		d.fail(err)
+		return
+	}
+	table := cache.tables[a.Layer]
+	s := &shape{int32(a.Heads), int32(a.KVHeads), int32(a.Dim), int32(n), int32(table.room), int32(a.Window), a.Scale}
+	positions, from := b.positions(a.Positions)
+	d.launch("rotate_"+string(cache.kind), size{x: a.Heads + 2*a.KVHeads, y: n, threads: 64, shared: 4 * a.Dim}, pointer(qkv), table.at, s, &before,
+		positions, from, b.rotation(a.Rope), int32(len(a.Rope.Freq)), a.Rope.Scale, vector(a.QueryNorm), vector(a.KeyNorm), a.Epsilon)
+	if cache.kind == half && (a.Dim == 64 || a.Dim == 128) && n > few {
+		name := fmt.Sprintf("flash_%d", a.Dim)
+		d.launch(name, size{x: a.Heads, y: (n + 63) / 64, threads: 128, shared: 2 * 2 * 2 * pagePairs * a.Dim}, pointer(dst), pointer(qkv), table.at, s, &before)
+		return
+	}
+	b.pieces(dst, qkv, cache, a.Layer, s, &before)
+}
+
+// wanted is the number of pieces that keep a card busy.
+const wanted = 528
+
+// pieces attends piece by piece, each of the same length, and puts the pieces together.
+func (b *Backend) pieces(dst, qkv llm.Buf, cache *Cache, layer int, s *shape, before *lens) {
+	d, n, dim := b.device, int(s.tokens), int(s.dim)
+	total := 0
+	for h := range int(s.kvHeads) {
+		total += int(before[h]) + n
+	}
+	parts := &split{}
+	length := max(1, total*n/wanted)
+	length = (length + pagePairs - 1) / pagePairs * pagePairs
+	parts.length = int32(length)
+	for h := range int(s.kvHeads) {
+		parts.first[h+1] = parts.first[h] + int32((int(before[h])+n+length-1)/length)
+	}
+	group, lanes, heads := int(s.heads/s.kvHeads), 8, 4
+	for lanes*8 < dim {
+		lanes *= 2
+	}
+	for heads > 1 && heads/2 >= group {
+		heads /= 2
+	}
+	pieces := int(parts.first[s.kvHeads])
+	room := d.room("pieces", int64(4*n*pieces*group*(dim+2)))
+	name := fmt.Sprintf("attend_%s_%d_%d", cache.kind, lanes, heads)
+	d.launch(name, size{x: pieces, y: n, z: (group + heads - 1) / heads, threads: 256}, room, pointer(qkv), cache.tables[layer].at, s, before, parts)
+	d.launch("combine", size{x: int(s.heads), y: n, threads: (dim + 31) / 32 * 32}, pointer(dst), room, s, parts)
+}
+
+// positions puts positions on the device, unless they follow each other: then the first one says it all.
+func (b *Backend) positions(at []int) (list cu.DevicePtr, from int32) {
+	if at[len(at)-1]-at[0] == len(at)-1 && slices.IsSorted(at) {
+		return 0, int32(at[0])
+	}
+	numbers := make([]int32, len(at))
+	for i, p := range at {
+		numbers[i] = int32(p)
+	}
+	room := b.device.room("positions", int64(4*len(at)))
+	upload(b.device, room, numbers)
+	return room, 0
+}
+
+// rotation puts the angles of a rotation on the device, once.
+func (b *Backend) rotation(r tensor.Rope) cu.DevicePtr {
+	if len(r.Freq) == 0 {
+		return 0
+	}
+	o, ok := b.freq[&r.Freq[0]]
+	if !ok {
+		var err error
+		if o, err = b.device.own(int64(4*len(r.Freq)), single); err != nil {
+			b.device.fail(err)
+			return 0
+		}
+		upload(b.device, o.at, r.Freq)
+		b.freq[&r.Freq[0]] = o
+	}
+	return o.at
+}

@@ -1,0 +1,93 @@
+//go:build cuda && cgo
+
+package cuda
+
+/*
+#cgo LDFLAGS: -ldl
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+// What is used of cuBLAS. Its numbers are fixed: they are part of its binary interface.
+typedef int (*make)(void **);
+typedef int (*end)(void *);
+typedef int (*use)(void *, void *);
+typedef int (*gemm)(void *, int, int, int, int, int, const void *, const void *, int, int, const void *, int, int,
+	const void *, void *, int, int, int, int);
+enum { FLOAT32 = 0, BFLOAT16 = 14, COMPUTE_32F = 68, DEFAULT = -1 };
+
+typedef struct { void *library, *handle; gemm product; end destroy; } blas;
+
+// open_blas finds cuBLAS by name; 0 when it is there and works.
+static int open_blas(blas *b, const char *name, void *stream) {
+	b->library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+	if (!b->library) return 1;
+	make create = (make)dlsym(b->library, "cublasCreate_v2");
+	use set = (use)dlsym(b->library, "cublasSetStream_v2");
+	b->product = (gemm)dlsym(b->library, "cublasGemmEx");
+	b->destroy = (end)dlsym(b->library, "cublasDestroy_v2");
+	if (!create || !set || !b->product || !b->destroy) return 1;
+	return create(&b->handle) || set(b->handle, stream);
+}
+
+// products: rows lie one after the other, which to cuBLAS, whose columns do, is dstᵀ = (wᵀ)ᵀ · xᵀ.
+static int blas_product(blas *b, size_t dst, size_t x, size_t w, int rows, int out, int in) {
+	float one = 1, zero = 0;
+	return b->product(b->handle, 1, 0, out, rows, in, &one, (void *)w, BFLOAT16, in, (void *)x, BFLOAT16, in, &zero,
+		(void *)dst, FLOAT32, out, COMPUTE_32F, DEFAULT);
+}
+
+static int close_blas(blas *b) { return b->destroy(b->handle); }
+*/
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"unsafe"
+
+	"gorgonia.org/cu"
+)
+
+// blas is cuBLAS, found at run time. It is nil where there is none.
+type blas struct{ c C.blas }
+
+// BLASVariable names the environment variable with the path of cuBLAS; "none" leaves products to our own kernel.
+const BLASVariable = "KVNOTES_CUBLAS"
+
+func openBLAS(d *device) *blas {
+	names := []string{"libcublas.so.13", "libcublas.so.12", "libcublas.so"}
+	switch path := os.Getenv(BLASVariable); path {
+	case "":
+	case "none":
+		return nil
+	default:
+		names = []string{path}
+	}
+	d.enter()
+	defer d.leave()
+	b := &blas{}
+	for _, name := range names {
+		c := C.CString(name)
+		failed := C.open_blas(&b.c, c, *(*unsafe.Pointer)(unsafe.Pointer(&d.stream)))
+		C.free(unsafe.Pointer(c))
+		if failed == 0 {
+			return b
+		}
+	}
+	return nil
+}
+
+// product is dst (rows, out) = x (rows, in) · wᵀ, of bfloat16 numbers.
+func (b *blas) product(dst, x, w cu.DevicePtr, rows, out, in int) error {
+	if r := C.blas_product(&b.c, C.size_t(dst), C.size_t(x), C.size_t(w), C.int(rows), C.int(out), C.int(in)); r != 0 {
+		return fmt.Errorf("cuda: cuBLAS: product of (%d, %d) by (%d, %d): error %d: %s=none leaves it out", rows, in, out, in, int(r), BLASVariable)
+	}
+	return nil
+}
+
+func (b *blas) close() {
+	if b != nil {
+		C.close_blas(&b.c)
+	}
+}

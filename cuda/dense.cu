@@ -1,0 +1,181 @@
+// The parts of a forward pass that know nothing of the cache. Activations are float32; weights float32 or bfloat16.
+#include "number.cuh"
+#include <mma.h>
+
+template <typename T>
+__device__ void embed(float *dst, const T *table, const int *ids, int width, float scale) {
+  const T *row = table + (size_t)ids[blockIdx.x] * width;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) dst[(size_t)blockIdx.x * width + i] = number(row[i]) * scale;
+}
+
+extern "C" __global__ void embed_f32(float *dst, const float *table, const int *ids, int width, float scale) {
+  embed(dst, table, ids, width, scale);
+}
+extern "C" __global__ void embed_bf16(float *dst, const bf16 *table, const int *ids, int width, float scale) {
+  embed(dst, table, ids, width, scale);
+}
+
+// rms_norm is the root-mean-square norm of one row per block.
+extern "C" __global__ void rms_norm(float *dst, const float *x, const float *weight, int width, float epsilon) {
+  const float *row = x + (size_t)blockIdx.x * width;
+  float sum = 0;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) sum += row[i] * row[i];
+  float r = rsqrtf(blockSum(sum) / width + epsilon);
+  for (int i = threadIdx.x; i < width; i += blockDim.x) dst[(size_t)blockIdx.x * width + i] = row[i] * r * weight[i];
+}
+
+extern "C" __global__ void add(float *dst, const float *x, long long n) {
+  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < n) dst[i] += x[i];
+}
+
+extern "C" __global__ void add_row(float *dst, const float *x, int width, long long n) {
+  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < n) dst[i] += x[i % width];
+}
+
+// gate multiplies the curve of the first half of a row with its second half; tanhCurve picks GELU instead of SiLU.
+extern "C" __global__ void gate(float *dst, const float *gateUp, int inner, long long n, int tanhCurve) {
+  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= n) return;
+  const float *row = gateUp + i / inner * 2 * inner;
+  float g = row[i % inner], up = row[inner + i % inner];
+  if (tanhCurve)
+    g *= 0.5f * (1 + tanhf(0.7978845608f * (g + 0.044715f * g * g * g)));
+  else
+    g /= 1 + expf(-g);
+  dst[i] = g * up;
+}
+
+extern "C" __global__ void to_bf16(bf16 *dst, const float *x, long long n) {
+  long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * 2;
+  if (i + 1 < n)
+    *reinterpret_cast<__nv_bfloat162 *>(dst + i) = __floats2bfloat162_rn(x[i], x[i + 1]);
+  else if (i < n)
+    dst[i] = __float2bfloat16_rn(x[i]);
+}
+
+// gemv multiplies a few rows x (N, in) with a weight (out, in). A warp makes two outputs of all rows, so that every
+// weight is read once; in is a multiple of 8.
+template <typename T, int N>
+__device__ void gemv(float *dst, const float *x, const T *weight, int out, int in, int rows) {
+  int first = (blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32) * 2, lane = threadIdx.x % 32;
+  if (first >= out) return;
+  const T *a = weight + (size_t)first * in, *b = first + 1 < out ? a + in : a;
+  float sum[2][N] = {};
+#pragma unroll 4
+  for (int k = lane * 8; k < in; k += 256) {
+    float u[8], v[8];
+    load8(u, a + k);
+    load8(v, b + k);
+#pragma unroll
+    for (int n = 0; n < N; n++) {
+      if (N > 1 && n >= rows) break;
+      float y[8];
+      load8(y, x + (size_t)n * in + k);
+#pragma unroll
+      for (int i = 0; i < 8; i++) sum[0][n] += u[i] * y[i], sum[1][n] += v[i] * y[i];
+    }
+  }
+#pragma unroll
+  for (int n = 0; n < N; n++) {
+    float s = warpSum(sum[0][n]), t = warpSum(sum[1][n]);
+    if (lane == 0 && n < rows) {
+      dst[(size_t)n * out + first] = s;
+      if (first + 1 < out) dst[(size_t)n * out + first + 1] = t;
+    }
+  }
+}
+
+#define GEMV(NAME, T, N)                                                                                               \
+  extern "C" __global__ void __launch_bounds__(256) NAME(float *dst, const float *x, const T *w, int out, int in, int rows) { \
+    gemv<T, N>(dst, x, w, out, in, rows);                                                                              \
+  }
+GEMV(gemv_f32_1, float, 1)
+GEMV(gemv_f32_8, float, 8)
+GEMV(gemv_bf16_1, bf16, 1)
+GEMV(gemv_bf16_8, bf16, 8)
+
+// gemm is dst = x · weightᵀ in float32, (rows, in) by (out, in): 64 x 64 numbers a block.
+template <typename T>
+__device__ void gemm(float *dst, const float *x, const T *weight, int rows, int out, int in) {
+  __shared__ float a[16][65], b[16][65];
+  int row = blockIdx.y * 64, col = blockIdx.x * 64, ty = threadIdx.x / 16, tx = threadIdx.x % 16;
+  float sum[4][4] = {};
+  for (int k = 0; k < in; k += 16) {
+    for (int i = threadIdx.x; i < 1024; i += 256) {
+      int r = i / 16, c = i % 16;
+      a[c][r] = row + r < rows && k + c < in ? x[(size_t)(row + r) * in + k + c] : 0;
+      b[c][r] = col + r < out && k + c < in ? number(weight[(size_t)(col + r) * in + k + c]) : 0;
+    }
+    __syncthreads();
+#pragma unroll
+    for (int c = 0; c < 16; c++)
+#pragma unroll
+      for (int i = 0; i < 4; i++)
+#pragma unroll
+        for (int j = 0; j < 4; j++) sum[i][j] += a[c][ty + 16 * i] * b[c][tx + 16 * j];
+    __syncthreads();
+  }
+  for (int i = 0; i < 4; i++)
+    for (int j = 0; j < 4; j++) {
+      int r = row + ty + 16 * i, c = col + tx + 16 * j;
+      if (r < rows && c < out) dst[(size_t)r * out + c] = sum[i][j];
+    }
+}
+
+extern "C" __global__ void gemm_f32(float *dst, const float *x, const float *w, int rows, int out, int in) {
+  gemm(dst, x, w, rows, out, in);
+}
+extern "C" __global__ void gemm_bf16(float *dst, const float *x, const bf16 *w, int rows, int out, int in) {
+  gemm(dst, x, w, rows, out, in);
+}
+
+// tensor_gemm is gemm of bfloat16 numbers on the tensor cores, 128 x 128 numbers a block of 8 warps; out is a multiple
+// of 128 and in of 32. Rows past the last are read from the last and not written.
+extern "C" __global__ void __launch_bounds__(256) tensor_gemm(float *dst, const bf16 *x, const bf16 *weight, int rows, int out, int in) {
+  using namespace nvcuda::wmma;
+  __shared__ __align__(16) bf16 a[2][128][40], b[2][128][40];
+  int row = blockIdx.y * 128, col = blockIdx.x * 128, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  int wr = warp / 4 * 64, wc = warp % 4 * 32;
+  fragment<accumulator, 16, 16, 16, float> sum[4][2];
+  for (int i = 0; i < 4; i++)
+    for (int j = 0; j < 2; j++) fill_fragment(sum[i][j], 0);
+  auto fetch = [&](int stage, int k) {
+    for (int i = threadIdx.x; i < 512; i += 256) {
+      int r = i / 4, c = i % 4 * 8;
+      const bf16 *from = x + (size_t)min(row + r, rows - 1) * in + k + c;
+      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(&a[stage][r][c])), "l"(from));
+      from = weight + (size_t)(col + r) * in + k + c;
+      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(&b[stage][r][c])), "l"(from));
+    }
+    asm volatile("cp.async.commit_group;");
+  };
+  fetch(0, 0);
+  for (int k = 0, stage = 0; k < in; k += 32, stage ^= 1) {
+    asm volatile("cp.async.wait_group 0;");
+    __syncthreads();
+    if (k + 32 < in) fetch(stage ^ 1, k + 32);
+#pragma unroll
+    for (int c = 0; c < 32; c += 16) {
+      fragment<matrix_a, 16, 16, 16, bf16, row_major> u[4];
+      fragment<matrix_b, 16, 16, 16, bf16, col_major> v[2];
+      for (int i = 0; i < 4; i++) load_matrix_sync(u[i], &a[stage][wr + 16 * i][c], 40);
+      for (int j = 0; j < 2; j++) load_matrix_sync(v[j], &b[stage][wc + 16 * j][c], 40);
+      for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 2; j++) mma_sync(sum[i][j], u[i], v[j], sum[i][j]);
+    }
+  }
+  __syncthreads();
+  float *room = reinterpret_cast<float *>(a) + warp * 256; // 8 warps share the memory of a
+  for (int i = 0; i < 4; i++)
+    for (int j = 0; j < 2; j++) {
+      store_matrix_sync(room, sum[i][j], 16, mem_row_major);
+      __syncwarp();
+      for (int e = lane; e < 256; e += 32) {
+        int r = row + wr + 16 * i + e / 16, c = col + wc + 16 * j + e % 16;
+        if (r < rows) dst[(size_t)r * out + c] = room[e];
+      }
+      __syncwarp();
+    }
+}

@@ -1,0 +1,19 @@
+// Package cuda runs models on NVIDIA GPUs: an llm.Backend whose cache is ragged on the device too. Every KV head has
+// pages of its own, so that heads differ in length, appending costs the same at any length, and what a press drops is
+// memory that the next session gets. Attention divides the pairs of all heads into pieces of one length, so that long
+// heads keep the whole card busy, and reads every pair once for all query heads that share it.
+//
+// The backend is built with the tag cuda and cgo (make cuda); a binary without it says so when asked for the device.
+// Its kernels are compiled beforehand and lie in the binary: cubins for compute capability 8.0 and 9.0, and PTX that
+// the driver compiles for other cards. A machine that runs it needs the driver and nothing else; cuBLAS is used for
+// the matrix products of a prefill where it is found.
+package cuda
+
+// Options say how a Backend computes.
+type Options struct {
+	// Device is the number of the GPU, from 0.
+	Device int
+	// Float32 keeps keys, values and other weights than bfloat16 ones in float32 and leaves the tensor cores alone:
+	// slow, and as close to the CPU backend as sums in another order allow. Otherwise they are bfloat16.
+	Float32 bool
+}

@@ -1,0 +1,298 @@
+//go:build cuda && cgo
+
+package cuda
+
+import (
+	"sort"
+	"sync"
+
+	"gorgonia.org/cu"
+
+	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/llm"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+)
+
+// Layer shows one layer of a cache to a press. Lengths and attention are found on the device; other numbers are copied
+// to the host when a press first asks for them. Queries and keys before RoPE are computed again from the recorded
+// hidden states.
+func (b *Backend) Layer(c llm.Cache, p llm.Projections) (kvpress.Source, error) {
+	cache := c.(*Cache)
+	l := &layer{b: b, cache: cache, p: p}
+	host := &kvpress.Host{
+		Tokens: p.Tokens, TokensAt: p.Positions, Dim: p.Dim, Group: p.Heads / p.KVHeads, Scale: p.Scale, Window: p.Window, Rope: p.RopeFor, Memo: p.Memo,
+		Fetch: func(head int) (keys, values tensor.Mat, err error) { return cache.Pairs(p.Layer, head) },
+		Norms: l.lengths, Output: l.outputOf, Project: l.project,
+	}
+	for h := range p.KVHeads {
+		host.At = append(host.At, cache.Positions(p.Layer, h))
+	}
+	l.at = host.At
+	host.KeyStart = func(head int) (tensor.Mat, error) { return l.keys(host, head) }
+	if p.Hidden.Rows > 0 {
+		host.States = func() (tensor.Mat, error) { return b.host(p.Hidden) }
+		host.Query = l.column
+		host.Weigh = l.weigh
+	}
+	return host, nil
+}
+
+// host copies a matrix to the host.
+func (b *Backend) host(x llm.Buf) (tensor.Mat, error) {
+	m := tensor.New(x.Rows, x.Cols)
+	return m, b.Read(m.Data, x)
+}
+
+// A layer computes queries and keys again from hidden states, and takes the output projection apart.
+type layer struct {
+	b     *Backend
+	cache *Cache
+	p     llm.Projections
+	at    [][]int // per KV head: token position of each pair
+
+	mu      sync.Mutex
+	queries tensor.Mat   // before RoPE, of the last queries.Rows tokens, all heads
+	output  []tensor.Mat // per query head (Width, Dim)
+}
+
+// product computes the first blocks, queries and then keys, before RoPE, of hidden states on the device.
+func (l *layer) product(states llm.Buf, blocks int) (llm.Buf, error) {
+	b, p := l.b, l.p
+	out, err := b.Alloc(states.Rows, blocks*p.Dim)
+	if err != nil {
+		return out, err
+	}
+	b.device.enter()
+	b.product(pointer(out), pointer(states), states.Rows, p.QKV.Mem.(*owner), out.Cols, p.QKV.In)
+	b.device.leave()
+	if p.Bias.Mem != nil {
+		b.AddRow(out, p.Bias)
+	}
+	if p.QueryNorm.Mem != nil { // the heads of queries and keys lie beside each other: the rows of both are normed in turn
+		all, err := b.host(out)
+		if err != nil {
+			return out, err
+		}
+		query, err := b.host(llm.Buf{Rows: 1, Cols: p.Dim, Mem: p.QueryNorm.Mem})
+		if err != nil {
+			return out, err
+		}
+		key, err := b.host(llm.Buf{Rows: 1, Cols: p.Dim, Mem: p.KeyNorm.Mem})
+		if err != nil {
+			return out, err
+		}
+		for i := range all.Rows {
+			for block := range blocks {
+				weight := query.Data
+				if block >= p.Heads {
+					weight = key.Data
+				}
+				x := all.Row(i)[block*p.Dim : (block+1)*p.Dim]
+				tensor.RMSNorm(x, x, weight, p.Epsilon)
+			}
+		}
+		return out, b.Write(out, all.Data)
+	}
+	return out, nil
+}
+
+// hostProduct is product, copied to the host.
+func (l *layer) hostProduct(states llm.Buf, blocks int) (tensor.Mat, error) {
+	out, err := l.product(states, blocks)
+	if err != nil {
+		return tensor.Mat{}, err
+	}
+	return l.b.host(out)
+}
+
+// last are the hidden states of the last tokens.
+func (l *layer) last(n int) llm.Buf { return l.p.Hidden.Slice(l.p.Hidden.Rows-n, l.p.Hidden.Rows) }
+
+// column returns the last queries of one head.
+func (l *layer) column(head, last int) (tensor.Mat, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.queries.Rows < last {
+		var err error
+		if l.queries, err = l.hostProduct(l.last(last), l.p.Heads); err != nil {
+			return tensor.Mat{}, err
+		}
+	}
+	return l.block(l.queries.Slice(l.queries.Rows-last, l.queries.Rows), head), nil
+}
+
+// project returns the queries of any hidden states.
+func (l *layer) project(head int, states tensor.Mat) (tensor.Mat, error) {
+	x, err := l.b.Alloc(states.Rows, states.Cols)
+	if err == nil {
+		err = l.b.Write(x, states.Data)
+	}
+	if err != nil {
+		return tensor.Mat{}, err
+	}
+	all, err := l.hostProduct(x, head+1)
+	if err != nil {
+		return tensor.Mat{}, err
+	}
+	return l.block(all, head), nil
+}
+
+// block copies the columns of one head.
+func (l *layer) block(x tensor.Mat, block int) tensor.Mat {
+	m, dim := tensor.New(x.Rows, l.p.Dim), l.p.Dim
+	for i := range x.Rows {
+		copy(m.Row(i), x.Row(i)[block*dim:(block+1)*dim])
+	}
+	return m
+}
+
+// keys are the keys of a head before RoPE: those of the cache turned back, as long as all are there.
+func (l *layer) keys(host *kvpress.Host, head int) (tensor.Mat, error) {
+	at := l.at[head]
+	if len(at) == l.p.Tokens {
+		keys, err := host.Keys(head)
+		rope := host.Rope(at[len(at)-1] + 1)
+		rope.Scale = 1 / rope.Scale
+		for i, position := range at {
+			rope.Rotate(keys.Row(i), -position)
+		}
+		return keys, err
+	}
+	if l.p.Hidden.Rows == 0 {
+		return (&kvpress.Host{}).KeysBeforeRope(head) // says what to record
+	}
+	all, err := l.hostProduct(l.p.Hidden, l.p.Heads+l.p.KVHeads)
+	if err != nil {
+		return tensor.Mat{}, err
+	}
+	return l.block(all, l.p.Heads+head), nil
+}
+
+// outputOf returns the block of the output projection that belongs to a query head, (Width, Dim).
+func (l *layer) outputOf(head int) (tensor.Mat, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.output == nil {
+		w := l.p.Output
+		x, err := l.b.Alloc(w.Out, w.In)
+		if err != nil {
+			return tensor.Mat{}, err
+		}
+		rows := make([]int, w.Out)
+		for i := range rows {
+			rows[i] = i
+		}
+		l.b.Embed(x, w, rows, 1)
+		all, err := l.b.host(x)
+		if err != nil {
+			return tensor.Mat{}, err
+		}
+		for h := range l.p.Heads {
+			l.output = append(l.output, l.block(all, h))
+		}
+	}
+	return l.output[head], nil
+}
+
+// longest is the number of pairs of the longest head, and all numbers.
+func (l *layer) longest() (int, *lens) {
+	most, all := 0, &lens{}
+	for h, at := range l.at {
+		all[h] = int32(len(at))
+		most = max(most, len(at))
+	}
+	return most, all
+}
+
+// lengths are the L2 norms of keys or values, (KVHeads, Len).
+func (l *layer) lengths(values bool) (tensor.Mat, error) {
+	most, all := l.longest()
+	out, err := l.zeros(l.p.KVHeads, most)
+	if err != nil {
+		return tensor.Mat{}, err
+	}
+	which := int32(0)
+	if values {
+		which = 1
+	}
+	d, t := l.b.device, l.cache.tables[l.p.Layer]
+	d.enter()
+	d.launch("lengths_"+string(l.cache.kind), size{x: (most + 7) / 8, y: l.p.KVHeads, threads: 256},
+		pointer(out), t.at, all, int32(t.room), int32(l.p.Dim), int32(most), which)
+	d.leave()
+	return l.b.host(out)
+}
+
+// zeros is a matrix of zeros on the device.
+func (l *layer) zeros(rows, cols int) (llm.Buf, error) {
+	x, err := l.b.Alloc(rows, cols)
+	if err != nil {
+		return x, err
+	}
+	l.b.device.enter()
+	defer l.b.device.leave()
+	return x, cu.MemsetD32Async(pointer(x), 0, int64(rows*cols), l.b.device.stream)
+}
+
+// scoreRows is QUERIES of press.cu.
+const scoreRows = 64
+
+// weigh adds up the softmax rows of the last queries, each times its weight, (Heads, Len).
+func (l *layer) weigh(last int, weights []float32) (tensor.Mat, error) {
+	p, b, d := l.p, l.b, l.b.device
+	most, _ := l.longest()
+	out, err := l.zeros(p.Heads, most)
+	if err != nil {
+		return tensor.Mat{}, err
+	}
+	queries, err := l.product(l.last(last), p.Heads)
+	if err != nil {
+		return tensor.Mat{}, err
+	}
+	at := p.Positions[len(p.Positions)-last:]
+	numbers := make([]int32, last)
+	for i, position := range at {
+		numbers[i] = int32(position)
+	}
+	rope := p.RopeFor(p.Positions[len(p.Positions)-1] + 1)
+	d.enter()
+	positions := d.room("positions", int64(4*last))
+	upload(d, positions, numbers)
+	d.launch("turn", size{x: p.Heads, y: last, threads: 64}, pointer(queries), int32(p.Dim), cu.DevicePtr(0), float32(0),
+		positions, b.rotation(rope), int32(len(rope.Freq)), rope.Scale)
+	t := l.cache.tables[p.Layer]
+	scores := d.room("scores", int64(4*scoreRows*most))
+	tops := d.room("tops", 4*2*scoreRows)
+	for from := 0; from < last; from += scoreRows {
+		n := min(scoreRows, last-from)
+		factors := d.room("factors", 4*scoreRows)
+		upload(d, factors, weights[from:from+n])
+		for h := range p.KVHeads {
+			seen := d.room("seen", 4*2*scoreRows)
+			upload(d, seen, l.seen(h, at[from:from+n]))
+			pairs := len(l.at[h])
+			for head := h * p.Heads / p.KVHeads; head < (h+1)*p.Heads/p.KVHeads; head++ {
+				q := pointer(queries.Slice(from, from+n)) + cu.DevicePtr(4*head*p.Dim)
+				d.launch("dots_"+string(l.cache.kind), size{x: pagesFor(pairs), y: 1, threads: 256}, scores, q, int32(p.Heads*p.Dim),
+					t.at+cu.DevicePtr(8*h*t.room), int32(n), int32(pairs), int32(p.Dim), p.Scale)
+				d.launch("tops", size{x: n, y: 1, threads: 512}, tops, scores, seen, int32(pairs))
+				d.launch("fold", size{x: (pairs + 255) / 256, y: 1, threads: 256}, pointer(out.Slice(head, head+1)), scores, tops, seen, factors, int32(n), int32(pairs))
+			}
+		}
+	}
+	d.leave()
+	return b.host(out)
+}
+
+// seen lists for each position where the pairs of a KV head begin that its query sees, and where they end.
+func (l *layer) seen(h int, positions []int) []int32 {
+	var list []int32
+	for _, position := range positions {
+		from := 0
+		if l.p.Window > 0 {
+			from = sort.SearchInts(l.at[h], position-l.p.Window+1)
+		}
+		list = append(list, int32(from), int32(sort.SearchInts(l.at[h], position+1)))
+	}
+	return list
+}

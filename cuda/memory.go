@@ -1,0 +1,204 @@
+//go:build cuda && cgo
+
+package cuda
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"gorgonia.org/cu"
+)
+
+// memory is what a device has given out.
+type memory struct {
+	blocks map[cu.DevicePtr]int64
+	held   int64 // bytes of blocks
+	peak   int64 // most ever held
+	since  int64 // bytes given out since Go last collected what nobody points to
+
+	lost struct { // blocks whose owner is gone; finalizers run beside everything else
+		sync.Mutex
+		list   []cu.DevicePtr
+		caches []*Cache
+	}
+
+	slabs   map[int64][]*slab // with free pages, by the bytes of a page
+	scratch map[string]block  // rooms that verbs use one after the other, by purpose
+}
+
+// A block is memory of the device.
+type block struct {
+	at    cu.DevicePtr
+	bytes int64
+}
+
+// collectAfter is how much may be given out before Go is asked which of it nobody needs any more. Go does not see the
+// memory of the device and would wait for long.
+const collectAfter = 2 << 30
+
+// alloc takes memory from the device.
+func (d *device) alloc(bytes int64) (cu.DevicePtr, error) {
+	if bytes == 0 {
+		return 0, nil
+	}
+	if d.since += bytes; d.since > collectAfter {
+		d.collect()
+	}
+	at, err := cu.MemAlloc(bytes)
+	for try := 0; err != nil && try < 3; try++ {
+		d.collect()
+		at, err = cu.MemAlloc(bytes)
+	}
+	if err != nil {
+		free, total, _ := cu.MemInfo()
+		return 0, fmt.Errorf("cuda: out of memory: %s asked for, %s of %s free: close sessions, press while prefilling (PrefillWith), or use a shorter context", gib(bytes), gib(free), gib(total))
+	}
+	if d.blocks == nil {
+		d.blocks = map[cu.DevicePtr]int64{}
+	}
+	d.blocks[at] = bytes
+	d.held += bytes
+	d.peak = max(d.peak, d.held)
+	return at, nil
+}
+
+// free gives memory back.
+func (d *device) free(at cu.DevicePtr) {
+	if bytes, ok := d.blocks[at]; ok {
+		delete(d.blocks, at)
+		d.held -= bytes
+		d.fail(cu.MemFree(at))
+	}
+}
+
+// collect frees what Go finds nobody points to.
+func (d *device) collect() {
+	d.since = 0
+	done := make(chan struct{})
+	mark := &struct{ p *int }{new(int)}
+	runtime.SetFinalizer(mark, func(interface{}) { close(done) }) // runs behind those of the blocks
+	runtime.GC()
+	<-done
+	d.lost.Lock()
+	list, caches := d.lost.list, d.lost.caches
+	d.lost.list, d.lost.caches = nil, nil
+	d.lost.Unlock()
+	for _, c := range caches {
+		c.drop()
+	}
+	for _, at := range list {
+		d.free(at)
+	}
+}
+
+// An owner is memory that is freed when nobody points to its owner any more.
+type owner struct {
+	at   cu.DevicePtr
+	kind kind
+}
+
+// own takes memory that the garbage collector gives back.
+func (d *device) own(bytes int64, k kind) (*owner, error) {
+	at, err := d.alloc(bytes)
+	if err != nil {
+		return nil, err
+	}
+	o := &owner{at: at, kind: k}
+	runtime.SetFinalizer(o, func(o *owner) {
+		d.lost.Lock()
+		defer d.lost.Unlock()
+		d.lost.list = append(d.lost.list, o.at)
+	})
+	return o, nil
+}
+
+// room is scratch memory for one purpose, of at least so many bytes. What a verb leaves there lasts until the next one.
+func (d *device) room(purpose string, bytes int64) cu.DevicePtr {
+	have := d.scratch[purpose]
+	if have.bytes >= bytes {
+		return have.at
+	}
+	d.free(have.at)
+	bytes = max(bytes+bytes/4, 1<<16)
+	at, err := d.alloc(bytes)
+	if err != nil {
+		d.fail(err)
+		bytes = 0
+	}
+	if d.scratch == nil {
+		d.scratch = map[string]block{}
+	}
+	d.scratch[purpose] = block{at, bytes}
+	return at
+}
+
+func (d *device) freeAll() {
+	for at := range d.blocks {
+		d.free(at)
+	}
+	d.slabs, d.scratch = nil, nil
+}
+
+// slabBytes is how much memory pages are taken from the device at a time.
+const slabBytes = 8 << 20
+
+// A slab is memory for pages of one size.
+type slab struct {
+	at   cu.DevicePtr
+	free []cu.DevicePtr
+	all  int
+}
+
+// A page holds pairs of one KV head. Several caches may share it; it is counted by the one that made it.
+type page struct {
+	at    cu.DevicePtr
+	slab  *slab
+	users int
+	maker *ledger
+}
+
+// newPage takes a page.
+func (d *device) newPage(bytes int64, maker *ledger) (*page, error) {
+	slabs := d.slabs[bytes]
+	if len(slabs) == 0 {
+		at, err := d.alloc(max(slabBytes, bytes))
+		if err != nil {
+			return nil, err
+		}
+		s := &slab{at: at, all: int(max(slabBytes, bytes) / bytes)}
+		for i := s.all - 1; i >= 0; i-- {
+			s.free = append(s.free, at+cu.DevicePtr(int64(i)*bytes))
+		}
+		slabs = append(slabs, s)
+	}
+	s := slabs[len(slabs)-1]
+	last := len(s.free) - 1
+	p := &page{at: s.free[last], slab: s, users: 1, maker: maker}
+	if s.free = s.free[:last]; last == 0 {
+		slabs = slabs[:len(slabs)-1]
+	}
+	if d.slabs == nil {
+		d.slabs = map[int64][]*slab{}
+	}
+	d.slabs[bytes] = slabs
+	maker.add(bytes)
+	return p, nil
+}
+
+// dropPage lets go of a page; a slab without pages in use goes back to the device.
+func (d *device) dropPage(p *page, bytes int64) {
+	if p.users--; p.users > 0 {
+		return
+	}
+	p.maker.add(-bytes)
+	s := p.slab
+	if s.free = append(s.free, p.at); len(s.free) == 1 {
+		d.slabs[bytes] = append(d.slabs[bytes], s)
+	}
+	if len(s.free) == s.all {
+		d.slabs[bytes] = slices.DeleteFunc(d.slabs[bytes], func(other *slab) bool { return other == s })
+		d.free(s.at)
+	}
+}
