@@ -118,7 +118,12 @@ func (s *Session) generate(ctx context.Context, ids []int, maxTokens int, stop [
 		}
 		began := time.Now()
 		one.ids[0], one.positions[0] = token, s.next+len(ids)+len(a.Tokens)-1
-		if err := run.forward(ctx, s.work, one); err != nil {
+		if s.chorus != nil {
+			err = s.chorus.sing(ctx, token, one.positions[0], run.cache, s.work.result)
+		} else {
+			err = run.forward(ctx, s.work, one)
+		}
+		if err != nil {
 			return Answer{}, fmt.Errorf("ask: token %d: %w", len(a.Tokens), err)
 		}
 		row = s.work.result

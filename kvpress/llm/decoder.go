@@ -259,27 +259,45 @@ func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits
 	if err := d.backend.Read(w.result, w.logits); err != nil {
 		return err
 	}
-	if most := d.config.LogitCap; most > 0 {
-		for i, v := range w.result {
-			w.result[i] = float32(most * math.Tanh(float64(v)/most))
-		}
-	}
+	d.bend(w.result)
 	return nil
+}
+
+// bend keeps logits below the model's cap, if it has one.
+func (d *decoder) bend(logits []float32) {
+	most := d.config.LogitCap
+	if most == 0 {
+		return
+	}
+	for i, v := range logits {
+		logits[i] = float32(most * math.Tanh(float64(v)/most))
+	}
 }
 
 // rows runs some rows of the residual stream x through one layer; h receives the input of the attention block.
 func (d *decoder) rows(w *workspace, x, h Buf, cache Cache, a Attention, extra adapter) {
-	l, n, eps := d.layers[a.Layer], x.Rows, d.config.Epsilon
-	d.backend.Norm(h, x, l.attentionNorm, eps)
+	d.project(w, x, h, a.Layer, extra)
+	d.backend.Attend(w.attended.Slice(0, x.Rows), w.qkv.Slice(0, x.Rows), cache, a)
+	d.finish(w, x, a.Layer, extra)
+}
+
+// project finds queries, keys and values of some rows; h receives the input of the attention block.
+func (d *decoder) project(w *workspace, x, h Buf, layer int, extra adapter) {
+	l, n := d.layers[layer], x.Rows
+	d.backend.Norm(h, x, l.attentionNorm, d.config.Epsilon)
 	d.product(w.qkv.Slice(0, n), h, l.qkv, extra.qkv)
 	if l.bias.Mem != nil {
 		d.backend.AddRow(w.qkv.Slice(0, n), l.bias)
 	}
-	d.backend.Attend(w.attended.Slice(0, n), w.qkv.Slice(0, n), cache, a)
+}
+
+// finish adds what some rows attended to, and what the MLP makes of it, to the residual stream x.
+func (d *decoder) finish(w *workspace, x Buf, layer int, extra adapter) {
+	l, n := d.layers[layer], x.Rows
 	d.product(w.projected.Slice(0, n), w.attended.Slice(0, n), l.output, extra.output)
 	d.add(x, w.projected.Slice(0, n), l.afterAttention)
 
-	d.backend.Norm(w.h.Slice(0, n), x, l.mlpNorm, eps)
+	d.backend.Norm(w.h.Slice(0, n), x, l.mlpNorm, d.config.Epsilon)
 	d.product(w.gateUp.Slice(0, n), w.h.Slice(0, n), l.gateUp, extra.gateUp)
 	d.backend.Gate(w.gated.Slice(0, n), w.gateUp.Slice(0, n), d.activation)
 	d.product(w.projected.Slice(0, n), w.gated.Slice(0, n), l.down, extra.down)

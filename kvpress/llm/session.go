@@ -18,6 +18,7 @@ type Session struct {
 	next   int    // position of the first token of a question
 	press  string
 	during duringAnswer // the press that acts in answers; nil for none
+	chorus *chorus      // answers that are made side by side with this one; nil for none
 	bits   int          // in which keys and values are stored; 0 for all of them
 
 	mu     sync.Mutex // guards the cache

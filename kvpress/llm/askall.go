@@ -1,0 +1,159 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/kvnotes/kvnotes/kvpress/progress"
+)
+
+// mostTogether is how many answers are made at a time.
+const mostTogether = 32
+
+// AskAll answers several questions about one context side by side, each on a fork that shares the context's pairs.
+// Every step reads the weights once for all answers, so that many take little longer than one; the last bits of logits
+// may differ from those of Ask. Where a press acts in answers they are made one after the other. Streams are called from
+// several goroutines.
+func (s *Session) AskAll(ctx context.Context, questions []Question) ([]Answer, error) {
+	answers := make([]Answer, len(questions))
+	if s.during != nil {
+		for i, q := range questions {
+			var err error
+			if answers[i], err = s.AskWith(ctx, q); err != nil {
+				return nil, fmt.Errorf("question %d: %w", i, err)
+			}
+		}
+		return answers, nil
+	}
+	for from := 0; from < len(questions); from += mostTogether {
+		to := min(len(questions), from+mostTogether)
+		if err := s.askSome(ctx, questions[from:to], answers[from:to]); err != nil {
+			return nil, err
+		}
+		progress.Report(ctx, "questions", int64(to), int64(len(questions)))
+	}
+	return answers, nil
+}
+
+// askSome answers a few questions at the same time.
+func (s *Session) askSome(ctx context.Context, questions []Question, answers []Answer) error {
+	c, err := s.model.decoder.chorus(len(questions))
+	if err != nil {
+		return err
+	}
+	quiet := progress.With(ctx, func(string, int64, int64) {}) // the bars of single answers would run into each other
+	errs := make([]error, len(questions))
+	var all sync.WaitGroup
+	for i, q := range questions {
+		fork, err := s.Fork()
+		if err != nil {
+			errs[i] = err
+			c.leave(ctx)
+			continue
+		}
+		fork.chorus = c
+		all.Go(func() {
+			defer fork.cache.Close()
+			defer c.leave(ctx)
+			if answers[i], errs[i] = fork.AskWith(quiet, q); errs[i] != nil {
+				errs[i] = fmt.Errorf("question %d: %w", i, errs[i])
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// A chorus runs the next tokens of several answers through the model at once. It waits until every answer that is not
+// done has one.
+type chorus struct {
+	decoder      *decoder
+	work         *workspace
+	last, logits Buf       // a row for each answer
+	result       []float32 // their logits
+
+	mu      sync.Mutex
+	members int
+	voices  []voice
+}
+
+// A voice is the next token of one answer.
+type voice struct {
+	id, position int
+	cache        Cache
+	row          []float32  // takes the logits
+	done         chan error // told when they are there
+}
+
+func (d *decoder) chorus(members int) (*chorus, error) {
+	c := &chorus{decoder: d, members: members, result: make([]float32, members*d.config.Vocabulary)}
+	var err1, err2, err3 error
+	c.work, err1 = d.workspace(members)
+	c.last, err2 = d.backend.Alloc(members, d.config.Width)
+	c.logits, err3 = d.backend.Alloc(members, d.config.Vocabulary)
+	return c, errors.Join(err1, err2, err3)
+}
+
+// sing leaves the logits of the token that follows in row.
+func (c *chorus) sing(ctx context.Context, id, position int, cache Cache, row []float32) error {
+	v := voice{id: id, position: position, cache: cache, row: row, done: make(chan error, 1)}
+	c.mu.Lock()
+	c.voices = append(c.voices, v)
+	c.together(ctx)
+	c.mu.Unlock()
+	return <-v.done
+}
+
+// leave says that an answer is done, or failed.
+func (c *chorus) leave(ctx context.Context) {
+	c.mu.Lock()
+	c.members--
+	c.together(ctx)
+	c.mu.Unlock()
+}
+
+// together runs the tokens if all are there.
+func (c *chorus) together(ctx context.Context) {
+	if len(c.voices) == 0 || len(c.voices) < c.members {
+		return
+	}
+	err := c.step(ctx)
+	for i, v := range c.voices {
+		size := c.decoder.config.Vocabulary
+		copy(v.row, c.result[i*size:(i+1)*size])
+		v.done <- err
+	}
+	c.voices = c.voices[:0]
+}
+
+// step runs one token of every voice through all layers.
+func (c *chorus) step(ctx context.Context) error {
+	d, n, w := c.decoder, len(c.voices), c.work
+	ids := make([]int, n)
+	for i, v := range c.voices {
+		ids[i] = v.id
+	}
+	x := w.x.Slice(0, n)
+	d.backend.Embed(x, d.embed, ids, d.embedScale)
+	for layer := range d.layers {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("layer %d of %d: %w", layer, d.config.Layers, err)
+		}
+		d.project(w, x, w.h.Slice(0, n), layer, adapter{})
+		for i, v := range c.voices {
+			a := d.attention(layer, v.position+1)
+			a.Positions = []int{v.position}
+			d.backend.Attend(w.attended.Slice(i, i+1), w.qkv.Slice(i, i+1), v.cache, a)
+		}
+		d.finish(w, x, layer, adapter{})
+	}
+	d.backend.Norm(c.last.Slice(0, n), x, d.norm, d.config.Epsilon)
+	d.backend.MatMul(c.logits.Slice(0, n), c.last.Slice(0, n), d.head)
+	if err := d.backend.Read(c.result, c.logits.Slice(0, n)); err != nil {
+		return err
+	}
+	d.bend(c.result[:n*d.config.Vocabulary])
+	return nil
+}
