@@ -205,8 +205,12 @@ func TestProgressIsOneLine(t *testing.T) {
 		t.Fatalf("shown %d times, updated %d times", len(n.shown), len(n.updated))
 	}
 	last := fmt.Sprint(n.updated[len(n.updated)-1].Data[MIMETypeText])
-	if !strings.Contains(last, "1000 of 1000") || !strings.Contains(last, "/s") {
-		t.Errorf("the last line is %q", last)
+	if !strings.Contains(last, "1000 of 1000") || strings.Contains(last, "/s") {
+		t.Errorf("the last line is %q: what took no time has no rate", last)
+	}
+	b.start = time.Now().Add(-10 * time.Second)
+	if line := b.text(); line != "1000 of 1000, 10s, 100/s" {
+		t.Errorf("after ten seconds the line is %q", line)
 	}
 	if len(n.updated) > 20 {
 		t.Errorf("drawn %d times", len(n.updated))

@@ -87,7 +87,7 @@ func (b *Bar) text() string {
 	if b.done > 0 && b.done < b.total {
 		line += fmt.Sprintf(", %s left", (took * time.Duration(b.total-b.done) / time.Duration(b.done)).Round(100*time.Millisecond))
 	}
-	if s := took.Seconds(); s > 0 && b.done > 0 {
+	if s := took.Seconds(); s >= 0.1 && b.done > 0 { // what took no time has no rate
 		line += fmt.Sprintf(", %.3g/s", float64(b.done)/s)
 	}
 	return line
