@@ -1,5 +1,8 @@
 """Runs notebooks in Jupyter, from the first cell to the last, and keeps what they became, also as web pages.
 
+With --save they are also written back as they are committed: with pictures that stand still, and without scripts. The
+picture of the cell with the tag "cover" goes into the folder pictures, for the README.
+
 A notebook fails when one of its cells fails; each ends with a cell that checks its claims. The file named by
 KVNOTES_TABLE is for a notebook's answers: they are printed as a table.
 """
@@ -7,6 +10,7 @@ KVNOTES_TABLE is for a notebook's answers: they are printed as a table.
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -17,6 +21,8 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 
 CELL_SECONDS = 900  # longest time for one cell
+MOST_BYTES = 1_500_000  # of a committed notebook
+PROGRESS = re.compile(r"^[a-z ]+ \d+ of \d+, ")
 
 
 class Told(NotebookClient):
@@ -29,7 +35,48 @@ class Told(NotebookClient):
         return await super().async_execute_cell(cell, cell_index, **kwargs)
 
 
-def run(path, out):
+def still(notebook):
+    """Takes out of a notebook what moves: scripts, widgets, progress and times."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type != "code":
+            continue
+        kept = []
+        for output in cell.outputs:
+            data = output.get("data", {})
+            if PROGRESS.match(data.get("text/plain", "")):
+                continue
+            data.pop("application/vnd.jupyter.widget-view+json", None)
+            if "image/svg+xml" in data or "image/png" in data or "text/markdown" in data:
+                data.pop("text/html", None)
+            kept.append(output)
+        cell.outputs = kept
+
+
+def save(notebook, path):
+    """Writes a notebook back as it is committed, and its cover."""
+    still(notebook)
+    text = nbformat.writes(notebook)
+    if len(text.encode()) > MOST_BYTES:
+        raise SystemExit(f"{path} would have {len(text.encode())} bytes, at most {MOST_BYTES} are committed: draw less")
+    write(path, text + "\n")
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "cover" in cell.metadata.get("tags", []) and "image/svg+xml" in output.get("data", {}):
+                name = os.path.splitext(os.path.basename(path))[0] + ".svg"
+                write(os.path.join(os.path.dirname(os.path.abspath(path)), "pictures", name), output.data["image/svg+xml"])
+
+
+def write(path, text):
+    """Writes a file under a temporary name, then renames it."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        f.write(text)
+    os.replace(path + ".new", path)
+
+
+def run(path, out, keep):
     """Runs one notebook and returns whether all of its cells succeeded."""
     name = os.path.splitext(os.path.basename(path))[0]
     table = os.path.abspath(os.path.join(out, name + ".json"))
@@ -37,6 +84,7 @@ def run(path, out):
         os.remove(table)
     os.environ["KVNOTES_TABLE"] = table
     notebook = nbformat.read(path, 4)
+    language = notebook.metadata.get("language_info")
     print(f"running {path} in the Go kernel", flush=True)
     start, error = time.time(), None
     folder = os.path.dirname(os.path.abspath(path))
@@ -54,6 +102,9 @@ def run(path, out):
     if os.path.exists(table):
         with open(table, encoding="utf-8") as f:
             show(json.load(f))
+    if keep:
+        notebook.metadata.language_info = language  # as it was: the kernel's own has its version
+        save(notebook, path)
     print(f"\n{time.time() - start:.0f} s. The notebook: {done}  The page: {page}", flush=True)
     return True
 
@@ -85,10 +136,11 @@ def cut(text, length):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", required=True, help="folder for the notebooks as they ran")
+    parser.add_argument("--save", action="store_true", help="write the notebooks back with still pictures, as they are committed")
     parser.add_argument("notebooks", nargs="+")
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
-    failed = [path for path in args.notebooks if not run(path, args.out)]
+    failed = [path for path in args.notebooks if not run(path, args.out, args.save)]
     if failed:
         print("failed:", *failed)
     return 1 if failed else 0
