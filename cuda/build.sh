@@ -48,5 +48,6 @@ for source in *.cu; do
 	for arch in sm_80 sm_90a; do
 		"$nvcc" -std=c++17 -O3 -arch=$arch -cubin ${VERBOSE:+-Xptxas -v} -o "compiled/$name.$arch.cubin" "$source"
 	done
+	gzip -9nf "compiled/$name".ptx "compiled/$name".*.cubin
 	sum "$name" >"compiled/$name.sum"
 done

@@ -18,9 +18,11 @@ static CUresult launch(CUfunction f, unsigned x, unsigned y, unsigned z, unsigne
 import "C"
 
 import (
+	"compress/gzip"
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"runtime"
 	"sync"
@@ -98,17 +100,32 @@ func (d *device) load(name string) (cu.Module, error) {
 		return cu.Module{}, err
 	}
 	for _, arch := range []string{fmt.Sprintf("sm_%d%da", major, minor), fmt.Sprintf("sm_%d%d", major, minor), fmt.Sprintf("sm_%d0", major)} {
-		if image, err := compiled.ReadFile("compiled/" + name + "." + arch + ".cubin"); err == nil {
-			if m, err := cu.LoadData(string(image)); err == nil {
+		if image, err := unpack(name + "." + arch + ".cubin"); err == nil {
+			if m, err := cu.LoadData(image); err == nil {
 				return m, nil
 			}
 		}
 	}
-	image, err := compiled.ReadFile("compiled/" + name + ".ptx")
+	image, err := unpack(name + ".ptx")
 	if err != nil {
 		return cu.Module{}, err
 	}
-	return cu.LoadData(string(image))
+	return cu.LoadData(image)
+}
+
+// unpack reads a compiled file.
+func unpack(name string) (string, error) {
+	f, err := compiled.Open("compiled/" + name + ".gz")
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	r, err := gzip.NewReader(f)
+	if err != nil {
+		return "", err
+	}
+	image, err := io.ReadAll(r)
+	return string(image), err
 }
 
 // enter begins a piece of work: the device is this goroutine's until leave.
