@@ -2,26 +2,16 @@
 // each head of a layer. Heads of a layer may hold different numbers of pairs.
 #include "number.cuh"
 
-// Lens are the numbers of pairs of each head before the new tokens.
-struct Lens {
-  int of[HEADS];
-};
-
 // Split says where the pieces of each head begin when its pairs are divided into pieces of the same length.
 struct Split {
   int first[HEADS + 1];
   int length;
 };
 
-struct Shape {
-  int heads, kvHeads, dim, tokens, room, window; // room: pages that a row of the table has place for
-  float scale;
-};
-
 // rotate norms one head of one token, turns it to its position, and appends it to the cache if it is a key or a value.
 // A block is a head of a token: queries, keys, values.
 template <typename T>
-__device__ void rotate(float *qkv, T **table, Shape s, Lens lens, const int *positions, int from, const float *freq, int half,
+__device__ void rotate(float *qkv, T **table, Shape s, const Lens &lens, const int *positions, int from, const float *freq, int half,
                        float ropeScale, const float *queryNorm, const float *keyNorm, float epsilon) {
   extern __shared__ float x[];
   int token = blockIdx.y, head = blockIdx.x, kv = head - s.heads, dim = s.dim;
@@ -62,6 +52,15 @@ __device__ void rotate(float *qkv, T **table, Shape s, Lens lens, const int *pos
   }
 ROTATE(rotate_f32, float)
 ROTATE(rotate_bf16, bf16)
+
+// rotate_one is rotate for one token, of which a captured graph knows neither the position nor the lengths before it.
+extern "C" __global__ void rotate_one(float *qkv, const Place *place, Shape s, const float *freq, int half, float ropeScale,
+                                      const float *queryNorm, const float *keyNorm, float epsilon) {
+  next();
+  waited();
+  s.room = place->room;
+  rotate<bf16>(qkv, place->table, s, place->lens, nullptr, place->position, freq, half, ropeScale, queryNorm, keyNorm, epsilon);
+}
 
 // attend lets the G query heads of one KV head, of one token, look at one piece of its pairs, each read once. LANES
 // lanes share a pair, 8 channels each. The piece's result is its softmax sum, largest score and weighted values.

@@ -39,6 +39,9 @@ type Backend struct {
 	freq    map[*float32]*owner // rotations on the device, by where they lie on the host
 }
 
+// Built tells whether this binary has the CUDA backend.
+const Built = true
+
 // New starts a GPU.
 func New(o Options) (llm.Backend, error) {
 	d, err := openDevice(o.Device)
@@ -76,6 +79,9 @@ func (b *Backend) Close() error {
 
 // RowBlock is enough rows for the tensor cores.
 func (b *Backend) RowBlock() int { return 4096 }
+
+// PairBytes is 2 bytes for each number, 4 with Options.Float32.
+func (b *Backend) PairBytes(dim int) int { return 2 * dim * int(b.kind.bytes()) }
 
 // pointer is where a matrix begins.
 func pointer(x llm.Buf) cu.DevicePtr {
@@ -161,6 +167,10 @@ func (b *Backend) Embed(dst llm.Buf, table llm.Weight, ids []int, scale float32)
 
 // Norm is the root-mean-square norm of each row; dst may be x.
 func (b *Backend) Norm(dst, x llm.Buf, w llm.Weight, epsilon float32) {
+	if b.single(x.Rows) {
+		b.later(verb{do: normRow, w: vector(w), in: int32(x.Cols), number: epsilon}, dst, x)
+		return
+	}
 	b.device.enter()
 	defer b.device.leave()
 	b.device.launch("rms_norm", size{x: x.Rows, y: 1, threads: min(1024, (x.Cols+127)/128*32)}, pointer(dst), pointer(x), vector(w), int32(x.Cols), epsilon)
@@ -171,6 +181,10 @@ const few = 8
 
 // MatMul is dst = x · wᵀ.
 func (b *Backend) MatMul(dst, x llm.Buf, w llm.Weight) {
+	if b.single(x.Rows) && w.Mem.(*owner).kind == half && w.In%8 == 0 && w.In <= mostLine {
+		b.later(verb{do: productRow, w: vector(w), out: int32(w.Out), in: int32(w.In)}, dst, x)
+		return
+	}
 	b.device.enter()
 	defer b.device.leave()
 	b.product(pointer(dst), pointer(x), x.Rows, w.Mem.(*owner), w.Out, w.In)
@@ -202,6 +216,14 @@ func (b *Backend) product(dst, x cu.DevicePtr, rows int, w *owner, out, in int) 
 	}
 }
 
+// later puts a verb on one row off.
+func (b *Backend) later(v verb, dst, x llm.Buf) {
+	v.dst, v.x = pointer(dst), pointer(x)
+	b.device.mu.Lock()
+	defer b.device.mu.Unlock()
+	b.device.later(v, dst.Mem, x.Mem)
+}
+
 // each launches a kernel with a thread for every number.
 func (b *Backend) each(name string, n int, arguments ...interface{}) {
 	b.device.enter()
@@ -212,6 +234,10 @@ func (b *Backend) each(name string, n int, arguments ...interface{}) {
 // AddRow adds a vector to every row.
 func (b *Backend) AddRow(dst llm.Buf, w llm.Weight) {
 	n := dst.Rows * dst.Cols
+	if b.single(dst.Rows) {
+		b.later(verb{do: addBias, w: vector(w), in: int32(n)}, dst, dst)
+		return
+	}
 	b.each("add_row", n, pointer(dst), vector(w), int32(dst.Cols), int64(n))
 }
 
@@ -221,12 +247,22 @@ func (b *Backend) Gate(dst, gateUp llm.Buf, a llm.Activation) {
 	if a == llm.GELUTanh {
 		curve = 1
 	}
-	b.each("gate", n, pointer(dst), pointer(gateUp), int32(dst.Cols), int64(n), curve)
+	if b.single(dst.Rows) {
+		b.later(verb{do: gateRow, in: int32(n), curve: curve}, dst, gateUp)
+		return
+	}
+	b.device.enter()
+	defer b.device.leave()
+	b.device.launch("gate", size{x: (dst.Cols + 255) / 256, y: dst.Rows, threads: 256}, pointer(dst), pointer(gateUp), int32(dst.Cols), curve)
 }
 
 // Add is dst += x.
 func (b *Backend) Add(dst, x llm.Buf) {
 	n := dst.Rows * dst.Cols
+	if b.single(dst.Rows) {
+		b.later(verb{do: addRow, in: int32(n)}, dst, x)
+		return
+	}
 	b.each("add", n, pointer(dst), pointer(x), int64(n))
 }
 
@@ -271,7 +307,12 @@ var errChannels = errors.New("cuda: heads must have a multiple of 8 channels, 25
 // KV head still has from before, and the new ones up to its own.
 func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 	d, cache := b.device, c.(*Cache)
-	d.enter()
+	one := b.single(qkv.Rows) && lookKernels[int32(a.Dim)] != ""
+	if one {
+		d.lock()
+	} else {
+		d.enter()
+	}
 	defer d.leave()
 	if a.Dim%8 != 0 || a.Dim > 256 || a.KVHeads > maxHeads {
 		d.fail(errChannels)
@@ -288,12 +329,19 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 	}
 	table := cache.tables[a.Layer]
 	s := &shape{int32(a.Heads), int32(a.KVHeads), int32(a.Dim), int32(n), int32(table.room), int32(a.Window), a.Scale}
+	if one {
+		s.room = 0 // place has it
+		d.queue.places = append(d.queue.places, place{table.at, int32(table.room), int32(a.Positions[0]), before})
+		d.later(verb{do: attendRow, dst: pointer(dst), x: pointer(qkv), look: look{shape: *s, freq: b.rotation(a.Rope), half: int32(len(a.Rope.Freq)),
+			ropeScale: a.Rope.Scale, queryNorm: vector(a.QueryNorm), keyNorm: vector(a.KeyNorm), epsilon: a.Epsilon}}, dst.Mem, qkv.Mem)
+		return
+	}
 	positions, from := b.positions(a.Positions)
 	d.launch("rotate_"+string(cache.kind), size{x: a.Heads + 2*a.KVHeads, y: n, threads: 64, shared: 4 * a.Dim}, pointer(qkv), table.at, s, &before,
 		positions, from, b.rotation(a.Rope), int32(len(a.Rope.Freq)), a.Rope.Scale, vector(a.QueryNorm), vector(a.KeyNorm), a.Epsilon)
 	if cache.kind == half && (a.Dim == 64 || a.Dim == 128) && n > few {
 		name := fmt.Sprintf("flash_%d", a.Dim)
-		d.launch(name, size{x: a.Heads, y: (n + 63) / 64, threads: 128, shared: 2 * 2 * 2 * pagePairs * a.Dim}, pointer(dst), pointer(qkv), table.at, s, &before)
+		d.launch(name, size{x: a.Heads, y: (n + 127) / 128, threads: 128, shared: 2 * (128 + 2*2*pagePairs) * a.Dim}, pointer(dst), pointer(qkv), table.at, s, &before)
 		return
 	}
 	b.pieces(dst, qkv, cache, a.Layer, s, &before)

@@ -226,6 +226,67 @@ func TestAttend(t *testing.T) {
 	}
 }
 
+// TestTokens runs one token after the other through a block of attention and MLP, as a model decodes: what is captured for
+// the first tokens must serve the later ones, whose heads are longer.
+func TestTokens(t *testing.T) {
+	const dim, kv, group, width, inner = 64, 3, 2, 128, 192
+	r := rand.New(rand.NewPCG(4, 4))
+	qkv, output, gateUp, down := matrix(r, (group+2)*kv*dim, width), matrix(r, width, group*kv*dim), matrix(r, 2*inner, width), matrix(r, width, inner)
+	ones := make([]byte, 2*width)
+	one := make([]float32, width)
+	for i := range one {
+		one[i] = 1 + float32(i%3)/4
+	}
+	tensor.ToBF16(ones, one)
+	vector := weights.Tensor{Name: "norm", DType: weights.BF16, Shape: []int{width}, Data: ones}
+	inputs := random(r, 150*width)
+	lens := []int{0, 700, 129}
+	run := func(b llm.Backend) (all []float32) {
+		upload := func(w weights.Tensor) llm.Weight {
+			out, err := b.Upload(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		room := func(cols int) llm.Buf { return put(t, b, 1, cols, make([]float32, cols)) }
+		norm, wide, narrow, up, end := upload(vector), upload(qkv), upload(output), upload(gateUp), upload(down)
+		x, h, q, attended, projected, gates, gated := room(width), room(width), room(wide.Out), room(group*kv*dim), room(width), room(2*inner), room(inner)
+		a := llm.Attention{Heads: group * kv, KVHeads: kv, Dim: dim, Rope: rope(dim), Scale: 0.125, Epsilon: 1e-5}
+		first, second := filled(t, b, dim, lens), filled(t, b, dim, []int{63, 64, 65})
+		defer first.Close()
+		defer second.Close()
+		for i := range 150 {
+			if err := b.Write(x, append([]float32(nil), inputs[i*width:(i+1)*width]...)); err != nil {
+				t.Fatal(err)
+			}
+			a.Positions = []int{1500 + i}
+			for layer, c := range []llm.Cache{first, second} {
+				if a.Window = 0; layer == 1 {
+					a.Window = 90
+				}
+				b.Norm(h, x, norm, 1e-5)
+				b.MatMul(q, h, wide)
+				b.Attend(attended, q, c, a)
+				b.MatMul(projected, attended, narrow)
+				b.Add(x, projected)
+				b.Norm(h, x, norm, 1e-5)
+				b.MatMul(gates, h, up)
+				b.Gate(gated, gates, llm.SiLU)
+				b.MatMul(projected, gated, end)
+				b.Norm(projected, projected, norm, 1e-5)
+				b.Add(x, projected)
+			}
+			all = append(all, get(t, b, x)...)
+			if i == 100 {
+				first.Rewind(first.Mark())
+			}
+		}
+		return all
+	}
+	near(t, "150 tokens", run(open(t, cuda.Options{})), run(cpu.New()), 2e-2)
+}
+
 // TestCache runs the same random commands on a cache of the GPU and one of the processor.
 func TestCache(t *testing.T) {
 	b, host := open(t, cuda.Options{Float32: true}), cpu.New()

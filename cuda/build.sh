@@ -37,7 +37,7 @@ if [ "${1:-}" = env ]; then
 fi
 
 # sum names a source and everything that its machine code depends on.
-sum() { cat "$here/$1.cu" "$here/number.cuh" "$here/build.sh" | cksum | cut -d' ' -f1; }
+sum() { cat "$here/$1.cu" "$here"/*.cuh "$here/build.sh" | cksum | cut -d' ' -f1; }
 cd "$here"
 mkdir -p compiled
 for source in *.cu; do

@@ -34,17 +34,17 @@ extern "C" __global__ void add_row(float *dst, const float *x, int width, long l
   if (i < n) dst[i] += x[i % width];
 }
 
+// curved is SiLU, or GELU by its approximation with tanh.
+__device__ inline float curved(float g, int tanhCurve) {
+  return tanhCurve ? g * 0.5f * (1 + tanhf(0.7978845608f * (g + 0.044715f * g * g * g))) : g / (1 + expf(-g));
+}
+
 // gate multiplies the curve of the first half of a row with its second half; tanhCurve picks GELU instead of SiLU.
-extern "C" __global__ void gate(float *dst, const float *gateUp, int inner, long long n, int tanhCurve) {
-  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= n) return;
-  const float *row = gateUp + i / inner * 2 * inner;
-  float g = row[i % inner], up = row[inner + i % inner];
-  if (tanhCurve)
-    g *= 0.5f * (1 + tanhf(0.7978845608f * (g + 0.044715f * g * g * g)));
-  else
-    g /= 1 + expf(-g);
-  dst[i] = g * up;
+extern "C" __global__ void gate(float *dst, const float *gateUp, int inner, int tanhCurve) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= inner) return;
+  const float *row = gateUp + (size_t)blockIdx.y * 2 * inner;
+  dst[(size_t)blockIdx.y * inner + i] = curved(row[i], tanhCurve) * row[inner + i];
 }
 
 extern "C" __global__ void to_bf16(bf16 *dst, const float *x, long long n) {
@@ -95,6 +95,78 @@ GEMV(gemv_f32_1, float, 1)
 GEMV(gemv_f32_8, float, 8)
 GEMV(gemv_bf16_1, bf16, 1)
 GEMV(gemv_bf16_8, bf16, 8)
+
+// line is dst = x · weightᵀ for one row x, with what surrounds it in a model: x is first normed where norm is given (the
+// normed row goes to normed as well), halves of the result are gated into gated, and the result is added to total, where
+// these are given. Warps make two outputs at a time; in is a multiple of 8. Weights are on their way before x is there.
+extern "C" __global__ void __launch_bounds__(256, 2)
+    line(float *dst, const float *x, const bf16 *weight, int out, int in, const float *norm, float epsilon, float *normed, float *gated,
+         int tanhCurve, float *total) {
+  constexpr int AHEAD = 4, SPAN = 256 * AHEAD;
+  extern __shared__ __align__(16) float row[];
+  int lane = threadIdx.x % 32, warps = gridDim.x * 8, pairs = gated ? out / 2 : (out + 1) / 2;
+  auto first = [&](int pair) { return gated ? pair : 2 * pair; };
+  auto second = [&](int pair) { return gated ? pair + pairs : min(2 * pair + 1, out - 1); };
+  uint4 a[AHEAD], b[AHEAD];
+  auto load = [&](int pair, int from) {
+    const bf16 *u = weight + (size_t)first(pair) * in, *v = weight + (size_t)second(pair) * in;
+#pragma unroll
+    for (int i = 0; i < AHEAD; i++) {
+      int k = from + i * 256 + lane * 8;
+      a[i] = k < in ? __ldcs(reinterpret_cast<const uint4 *>(u + k)) : uint4{};
+      b[i] = k < in ? __ldcs(reinterpret_cast<const uint4 *>(v + k)) : uint4{};
+    }
+  };
+  next();
+  int pair = blockIdx.x * 8 + threadIdx.x / 32;
+  if (pair < pairs) load(pair, 0);
+  waited();
+  float squares = 0;
+  for (int i = threadIdx.x * 4; i < in; i += blockDim.x * 4) {
+    float4 y = *reinterpret_cast<const float4 *>(x + i);
+    squares += y.x * y.x + y.y * y.y + y.z * y.z + y.w * y.w;
+    *reinterpret_cast<float4 *>(row + i) = y;
+  }
+  if (norm) {
+    float r = rsqrtf(blockSum(squares) / in + epsilon);
+    for (int i = threadIdx.x * 4; i < in; i += blockDim.x * 4)
+      for (int j = i; j < i + 4; j++) {
+        row[j] *= r * norm[j];
+        if (blockIdx.x == 0) normed[j] = row[j];
+      }
+  }
+  __syncthreads();
+  for (; pair < pairs; pair += warps) {
+    float s = 0, t = 0;
+    for (int from = 0; from < in; from += SPAN) {
+      uint4 c[AHEAD], d[AHEAD];
+#pragma unroll
+      for (int i = 0; i < AHEAD; i++) c[i] = a[i], d[i] = b[i];
+      if (from + SPAN < in)
+        load(pair, from + SPAN);
+      else if (pair + warps < pairs)
+        load(pair + warps, 0);
+#pragma unroll
+      for (int i = 0; i < AHEAD; i++) {
+        int k = from + i * 256 + lane * 8;
+        if (k >= in) break;
+        float u[8], v[8], y[8];
+        spread(u, c[i]), spread(v, d[i]), load8(y, row + k);
+#pragma unroll
+        for (int j = 0; j < 8; j++) s += u[j] * y[j], t += v[j] * y[j];
+      }
+    }
+    s = warpSum(s), t = warpSum(t);
+    if (lane) continue;
+    int f = first(pair), g = second(pair);
+    dst[f] = s, dst[g] = g == f ? s : t;
+    if (gated) gated[f] = curved(s, tanhCurve) * t;
+    if (total) {
+      total[f] += s;
+      if (g != f) total[g] += t;
+    }
+  }
+}
 
 // gemm is dst = x · weightᵀ in float32, (rows, in) by (out, in): 64 x 64 numbers a block.
 template <typename T>

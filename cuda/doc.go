@@ -9,6 +9,12 @@
 // the matrix products of a prefill where it is found.
 package cuda
 
+import "github.com/kvnotes/kvnotes/kvpress/llm"
+
+func init() {
+	llm.RegisterDevice("cuda", func() (llm.Backend, error) { return New(Options{}) })
+}
+
 // Options say how a Backend computes.
 type Options struct {
 	// Device is the number of the GPU, from 0.

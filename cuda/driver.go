@@ -7,12 +7,26 @@ package cuda
 #include <stdint.h>
 #include <stdlib.h>
 
-// launch starts a kernel with its arguments one after the other; sizes are their bytes.
+// launch starts a kernel with its arguments one after the other, at offsets; early, while the kernel before it ends.
 static CUresult launch(CUfunction f, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned shared,
-	CUstream stream, char *arguments, int *offsets, int n) {
+	CUstream stream, int early, char *arguments, int *offsets, int n) {
 	void *list[24];
 	for (int i = 0; i < n; i++) list[i] = arguments + offsets[i];
-	return cuLaunchKernel(f, x, y, z, threads, 1, 1, shared, stream, list, NULL);
+	CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, .value.programmaticStreamSerializationAllowed = 1};
+	CUlaunchConfig config = {.gridDimX = x, .gridDimY = y, .gridDimZ = z, .blockDimX = threads, .blockDimY = 1, .blockDimZ = 1,
+		.sharedMemBytes = shared, .hStream = stream, .attrs = &attribute, .numAttrs = early};
+	return cuLaunchKernelEx(&config, f, list, NULL);
+}
+
+static CUresult begin_graph(CUstream stream) { return cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_RELAXED); }
+
+static CUresult end_graph(CUstream stream, CUgraphExec *run) {
+	CUgraph graph;
+	CUresult r = cuStreamEndCapture(stream, &graph);
+	if (r != CUDA_SUCCESS) return r;
+	r = cuGraphInstantiateWithFlags(run, graph, 0);
+	cuGraphDestroy(graph);
+	return r;
 }
 */
 import "C"
@@ -24,6 +38,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"runtime"
 	"sync"
 	"unsafe"
@@ -44,8 +59,14 @@ type device struct {
 	card    cu.Device
 	stream  cu.Stream
 	modules []cu.Module
-	kernels map[string]cu.Function
+	names   []map[string]bool // of the kernels of each module
+	kernels map[string]function
 	err     error // the first failure of a verb that returns none
+
+	processors int            // multiprocessors
+	landing    unsafe.Pointer // of few numbers that come back: memory of the host that the card itself writes to
+	early      bool           // a kernel may begin while the one before it ends
+	queue      queue
 
 	arguments [4096]byte
 	offsets   [24]C.int
@@ -54,7 +75,7 @@ type device struct {
 }
 
 // modules are the compiled files.
-var modules = []string{"dense", "attend", "flash", "cache", "press"}
+var modules = []string{"dense", "attend", "decode", "flash", "cache", "press"}
 
 func openDevice(number int) (*device, error) {
 	count, err := cu.NumDevices()
@@ -64,7 +85,7 @@ func openDevice(number int) (*device, error) {
 	if number < 0 || number >= count {
 		return nil, fmt.Errorf("cuda: there is no GPU %d: GPUs run from 0 to %d", number, count-1)
 	}
-	d := &device{kernels: map[string]cu.Function{}}
+	d := &device{kernels: map[string]function{}}
 	if d.card, err = cu.GetDevice(number); err != nil {
 		return nil, fmt.Errorf("cuda: GPU %d: %w", number, err)
 	}
@@ -79,12 +100,22 @@ func openDevice(number int) (*device, error) {
 	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 		return nil, fmt.Errorf("cuda: GPU %d: %w", number, err)
 	}
+	if d.processors, err = d.card.Attribute(cu.MultiprocessorCount); err != nil {
+		return nil, fmt.Errorf("cuda: GPU %d: %w", number, err)
+	}
+	if r := C.cuMemAllocHost(&d.landing, landingBytes); r != C.CUDA_SUCCESS {
+		return nil, fmt.Errorf("cuda: no memory of the host for results (error %d)", int(r))
+	}
 	for _, name := range modules {
 		m, err := d.load(name)
 		if err != nil {
 			return nil, fmt.Errorf("cuda: kernels %s: %w: the driver may be older than the PTX in this binary", name, err)
 		}
-		d.modules = append(d.modules, m)
+		names, err := entries(name)
+		if err != nil {
+			return nil, fmt.Errorf("cuda: kernels %s: %w", name, err)
+		}
+		d.modules, d.names = append(d.modules, m), append(d.names, names)
 	}
 	return d, nil
 }
@@ -99,6 +130,7 @@ func (d *device) load(name string) (cu.Module, error) {
 	if err != nil {
 		return cu.Module{}, err
 	}
+	d.early = major >= 9
 	for _, arch := range []string{fmt.Sprintf("sm_%d%da", major, minor), fmt.Sprintf("sm_%d%d", major, minor), fmt.Sprintf("sm_%d0", major)} {
 		if image, err := unpack(name + "." + arch + ".cubin"); err == nil {
 			if m, err := cu.LoadData(image); err == nil {
@@ -111,6 +143,21 @@ func (d *device) load(name string) (cu.Module, error) {
 		return cu.Module{}, err
 	}
 	return cu.LoadData(image)
+}
+
+var entry = regexp.MustCompile(`\.entry (\w+)`)
+
+// entries lists the kernels of a compiled file.
+func entries(name string) (map[string]bool, error) {
+	text, err := unpack(name + ".ptx")
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for _, m := range entry.FindAllStringSubmatch(text, -1) {
+		names[m[1]] = true
+	}
+	return names, nil
 }
 
 // unpack reads a compiled file.
@@ -128,8 +175,14 @@ func unpack(name string) (string, error) {
 	return string(image), err
 }
 
-// enter begins a piece of work: the device is this goroutine's until leave.
+// enter begins a piece of work behind all that was put off: the device is this goroutine's until leave.
 func (d *device) enter() {
+	d.lock()
+	d.run()
+}
+
+// lock is enter for a verb that may itself be put off.
+func (d *device) lock() {
 	d.mu.Lock()
 	runtime.LockOSThread()
 	if err := cu.SetCurrentContext(d.context); err != nil {
@@ -149,29 +202,42 @@ func (d *device) fail(err error) {
 	}
 }
 
-// kernel finds a kernel by name; shared is how much shared memory it may ask for.
+// A function is a kernel and how much shared memory it may ask for.
+type function struct {
+	cu.Function
+	shared int
+}
+
+// kernel finds a kernel by name and lets it ask for shared memory.
 func (d *device) kernel(name string, shared int) (cu.Function, error) {
-	if f, ok := d.kernels[name]; ok {
-		return f, nil
-	}
-	for _, m := range d.modules {
-		f, err := m.Function(name)
-		if err != nil {
-			continue
-		}
-		if shared > 48<<10 {
-			if r := C.cuFuncSetAttribute(*(*C.CUfunction)(unsafe.Pointer(&f)), C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, C.int(shared)); r != C.CUDA_SUCCESS {
-				return f, fmt.Errorf("%d bytes of shared memory are more than the card has (error %d)", shared, int(r))
+	f, ok := d.kernels[name]
+	for i := 0; i < len(d.modules) && !ok; i++ {
+		if d.names[i][name] { // the driver takes a question in vain for an error
+			found, err := d.modules[i].Function(name)
+			if err != nil {
+				return found, err
 			}
+			f, ok = function{found, 48 << 10}, true
 		}
-		d.kernels[name] = f
-		return f, nil
 	}
-	return cu.Function{}, errors.New("there is no such kernel in this binary: build it again with make cuda")
+	if !ok {
+		return f.Function, errors.New("there is no such kernel in this binary: build it again with make cuda")
+	}
+	if shared > f.shared {
+		if r := C.cuFuncSetAttribute(*(*C.CUfunction)(unsafe.Pointer(&f.Function)), C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, C.int(shared)); r != C.CUDA_SUCCESS {
+			return f.Function, fmt.Errorf("%d bytes of shared memory are more than the card has (error %d)", shared, int(r))
+		}
+		f.shared = shared
+	}
+	d.kernels[name] = f
+	return f.Function, nil
 }
 
 // A size is how many blocks a launch has, how many threads each of them, and how many bytes of shared memory.
-type size struct{ x, y, z, threads, shared int }
+type size struct {
+	x, y, z, threads, shared int
+	early                    bool // begins while the kernel before it ends, and itself waits for that end
+}
 
 // launch starts a kernel. Arguments are pointers, int32, int64 and float32 numbers, and structs of int32.
 func (d *device) launch(name string, s size, arguments ...interface{}) {
@@ -220,11 +286,46 @@ func (d *device) launch(name string, s size, arguments ...interface{}) {
 		}
 		at += n
 	}
-	z := max(1, s.z)
+	z, early := max(1, s.z), C.int(0)
+	if s.early && d.early {
+		early = 1
+	}
 	r := C.launch(*(*C.CUfunction)(unsafe.Pointer(&f)), C.uint(s.x), C.uint(s.y), C.uint(z), C.uint(s.threads), C.uint(s.shared),
-		*(*C.CUstream)(unsafe.Pointer(&d.stream)), (*C.char)(unsafe.Pointer(&d.arguments[0])), &d.offsets[0], C.int(len(arguments)))
+		d.cstream(), early, (*C.char)(unsafe.Pointer(&d.arguments[0])), &d.offsets[0], C.int(len(arguments)))
 	if r != C.CUDA_SUCCESS {
 		d.fail(fmt.Errorf("cuda: kernel %s: launch failed with error %d", name, int(r)))
+	}
+}
+
+func (d *device) cstream() C.CUstream { return *(*C.CUstream)(unsafe.Pointer(&d.stream)) }
+
+// An exec is a graph that can be run.
+type exec struct{ c C.CUgraphExec }
+
+func (e exec) destroy() { C.cuGraphExecDestroy(e.c) }
+
+// begin makes launches part of a graph instead, until end.
+func (d *device) begin() {
+	if r := C.begin_graph(d.cstream()); r != C.CUDA_SUCCESS {
+		d.fail(fmt.Errorf("cuda: a graph cannot be captured (error %d)", int(r)))
+	}
+}
+
+// end returns the graph, or false and keeps the failure.
+func (d *device) end() (exec, bool) {
+	var e exec
+	if r := C.end_graph(d.cstream(), &e.c); r != C.CUDA_SUCCESS {
+		d.fail(fmt.Errorf("cuda: a graph cannot be made (error %d)", int(r)))
+	}
+	return e, d.err == nil
+}
+
+func (d *device) start(e exec) {
+	if d.err != nil {
+		return
+	}
+	if r := C.cuGraphLaunch(e.c, d.cstream()); r != C.CUDA_SUCCESS {
+		d.fail(fmt.Errorf("cuda: a graph cannot be run (error %d)", int(r)))
 	}
 }
 
@@ -240,13 +341,23 @@ func upload[T any](d *device, to cu.DevicePtr, from []T) {
 	}
 }
 
+// landingBytes is room for the logits of any vocabulary.
+const landingBytes = 2 << 20
+
 // download copies numbers to the host when all work before is done.
 func download[T any](d *device, to []T, from cu.DevicePtr) {
 	if len(to) == 0 || d.err != nil {
 		return
 	}
-	d.fail(cu.MemcpyDtoHAsync(unsafe.Pointer(&to[0]), from, int64(len(to))*int64(unsafe.Sizeof(to[0])), d.stream))
+	bytes := int64(len(to)) * int64(unsafe.Sizeof(to[0]))
+	if bytes > landingBytes {
+		d.fail(cu.MemcpyDtoHAsync(unsafe.Pointer(&to[0]), from, bytes, d.stream))
+		d.fail(d.stream.Synchronize())
+		return
+	}
+	d.fail(cu.MemcpyDtoHAsync(d.landing, from, bytes, d.stream))
 	d.fail(d.stream.Synchronize())
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&to[0])), bytes), unsafe.Slice((*byte)(d.landing), bytes))
 }
 
 // gib prints a number of bytes.
@@ -256,7 +367,12 @@ func (d *device) close() error {
 	d.enter()
 	defer d.leave()
 	err := d.stream.Synchronize()
+	for _, g := range d.queue.graphs {
+		g.run.destroy()
+	}
+	d.queue = queue{}
 	d.freeAll()
+	C.cuMemFreeHost(d.landing)
 	for _, m := range d.modules {
 		err = errors.Join(err, m.Unload())
 	}

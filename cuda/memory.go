@@ -167,6 +167,7 @@ func (d *device) newPage(bytes int64, maker *ledger) (*page, error) {
 		if err != nil {
 			return nil, err
 		}
+		d.fail(cu.MemsetD8Async(at, 0, max(slabBytes, bytes), d.stream)) // nothing times what is not a number is not nothing
 		s := &slab{at: at, all: int(max(slabBytes, bytes) / bytes)}
 		for i := s.all - 1; i >= 0; i-- {
 			s.free = append(s.free, at+cu.DevicePtr(int64(i)*bytes))

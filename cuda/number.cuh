@@ -1,4 +1,4 @@
-// What all kernels share: the two kinds of stored numbers, and sums over a warp.
+// What all kernels share: what is passed to them, the two kinds of stored numbers, sums, and the tensor cores.
 #pragma once
 #include <cuda_bf16.h>
 #include <stdint.h>
@@ -10,6 +10,37 @@ constexpr int PAIRS = 64;
 
 // HEADS is the largest number of KV heads.
 constexpr int HEADS = 64;
+
+// Lens are the numbers of pairs of each head before the new tokens.
+struct Lens {
+  int of[HEADS];
+};
+
+struct Shape {
+  int heads, kvHeads, dim, tokens, room, window; // room: pages that a row of the table has place for
+  float scale;
+};
+
+// Place is where the pairs of one layer lie, in memory of the device: a captured graph reads it anew for every token.
+struct Place {
+  bf16 **table;
+  int room, position; // position: of the new token
+  Lens lens;
+};
+
+// A kernel that is started early begins while the one before it ends; it touches nothing that one wrote until waited.
+__device__ inline void waited() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// next lets the kernel behind this one begin.
+__device__ inline void next() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
 
 __device__ inline float number(float x) { return x; }
 __device__ inline float number(bf16 x) { return __bfloat162float(x); }
@@ -48,4 +79,38 @@ __device__ inline float blockSum(float x) {
   __syncthreads();
   x = lane < warps ? part[lane] : 0;
   return warpSum(x);
+}
+
+__device__ inline unsigned shared(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
+
+// copy16 fetches 16 bytes to shared memory; commit ends a group of such copies, and arrived waits until no more than so
+// many groups are still on their way.
+__device__ inline void copy16(void *to, const void *from) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared(to)), "l"(from));
+}
+__device__ inline void commit() { asm volatile("cp.async.commit_group;"); }
+template <int GROUPS> __device__ inline void arrived() { asm volatile("cp.async.wait_group %0;" ::"n"(GROUPS)); }
+
+// matrices loads four 8 x 8 matrices; each lane names a row. turned loads them transposed.
+__device__ inline void matrices(unsigned *x, const void *row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+               : "r"(shared(row)));
+}
+__device__ inline void turned(unsigned *x, const void *row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+               : "r"(shared(row)));
+}
+
+// product is c (16, 8) += a (16, 16) · b (16, 8), over a warp.
+__device__ inline void product(float *c, const unsigned *a, unsigned b0, unsigned b1) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ inline unsigned pack(float low, float high) {
+  __nv_bfloat162 x = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<unsigned *>(&x);
 }

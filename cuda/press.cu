@@ -1,10 +1,6 @@
 // What presses ask a layer for: lengths of keys and values, and the attention of some queries to every pair.
 #include "number.cuh"
 
-struct Lens {
-  int of[HEADS];
-};
-
 // Lengths of all keys, or of all values, of a layer: (KVHeads, most). A warp measures a pair.
 template <typename T>
 __device__ void lengths(float *dst, T **table, Lens lens, int room, int dim, int most, int values) {

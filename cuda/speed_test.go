@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/kvnotes/kvnotes/cuda"
@@ -34,7 +35,7 @@ type figure struct {
 }
 
 // TestSpeed measures a model of the shape of Llama 3 8B with random weights, where KVNOTES_RESULTS names the file to
-// write.
+// write; KVNOTES_CONTEXT=32768 leaves longer contexts out.
 func TestSpeed(t *testing.T) {
 	out := os.Getenv("KVNOTES_RESULTS")
 	if out == "" {
@@ -66,7 +67,16 @@ func TestSpeed(t *testing.T) {
 		}
 		t.Logf("%+v", f)
 	}
-	for _, context := range []int{4096, 32768, 131072} {
+	contexts := []int{4096, 32768, 131072}
+	if most := os.Getenv("KVNOTES_CONTEXT"); most != "" {
+		for i, n := range contexts {
+			if most == strconv.Itoa(n) {
+				contexts = contexts[:i+1]
+				break
+			}
+		}
+	}
+	for _, context := range contexts {
 		measure(t, b.(*cuda.Backend), m, context, note)
 	}
 }

@@ -15,14 +15,16 @@ func init() {
 	extend("github.com/kvnotes/kvnotes/kvpress/llm", imports.Package{
 		Name: "llm",
 		Binds: map[string]reflect.Value{
-			"EstimateFor": reflect.ValueOf(kvpress_llm.EstimateFor),
-			"Full":        reflect.ValueOf(kvpress_llm.Full),
-			"GELUTanh":    reflect.ValueOf(kvpress_llm.GELUTanh),
-			"KeysOnly":    reflect.ValueOf(kvpress_llm.KeysOnly),
-			"Load":        reflect.ValueOf(kvpress_llm.Load),
-			"RowBlock":    reflect.ValueOf(kvpress_llm.RowBlock),
-			"RunsAgain":   reflect.ValueOf(kvpress_llm.RunsAgain),
-			"SiLU":        reflect.ValueOf(kvpress_llm.SiLU),
+			"EstimateFor":    reflect.ValueOf(kvpress_llm.EstimateFor),
+			"Full":           reflect.ValueOf(kvpress_llm.Full),
+			"GELUTanh":       reflect.ValueOf(kvpress_llm.GELUTanh),
+			"KeysOnly":       reflect.ValueOf(kvpress_llm.KeysOnly),
+			"Load":           reflect.ValueOf(kvpress_llm.Load),
+			"Open":           reflect.ValueOf(kvpress_llm.Open),
+			"RegisterDevice": reflect.ValueOf(kvpress_llm.RegisterDevice),
+			"RowBlock":       reflect.ValueOf(kvpress_llm.RowBlock),
+			"RunsAgain":      reflect.ValueOf(kvpress_llm.RunsAgain),
+			"SiLU":           reflect.ValueOf(kvpress_llm.SiLU),
 		},
 		Types: map[string]reflect.Type{
 			"Activation":      reflect.TypeOf((*kvpress_llm.Activation)(nil)).Elem(),
@@ -89,7 +91,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Rope":          "Rope tensor.Rope",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Scale":         "Scale float32\n\non q·k",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Attention.Window":        "Window int\n\na token sees its last Window pairs, its own included; 0 means all",
-		"github.com/kvnotes/kvnotes/kvpress/llm.Backend":                 "type Backend interface {\n\tName() string\t// as commands spell it: \"cpu\", \"cuda\"\n\tRowBlock() int\t// how many tokens it wants to take through a layer at a time\n\n\t// Upload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.\n\tUpload(parts ...weights.Tensor) (Weight, error)\n\t// Alloc makes room for a matrix (rows, cols).\n\tAlloc(rows, cols int) (Buf, error)\n\t// NewCache makes an empty cache.\n\tNewCache(c CacheShape) (Cache, error)\n\n\tEmbed(dst Buf, table Weight, ids []int, scale float32)\t// dst row i = table row ids[i] * scale\n\tNorm(dst, x Buf, w Weight, epsilon float32)\t\t// root-mean-square norm of each row, times w; dst may be x\n\tMatMul(dst, x Buf, w Weight)\t\t\t\t// dst = x · wᵀ\n\tAttend(dst, qkv Buf, c Cache, a Attention)\t\t// rotates, appends keys and values to the cache, attends\n\tAddRow(dst Buf, w Weight)\t\t\t\t// every row of dst += the vector w\n\tGate(dst, gateUp Buf, a Activation)\t\t\t// dst = a(first half of the columns) * second half\n\tAdd(dst, x Buf)\t\t\t\t\t\t// dst += x\n\tRead(dst []float32, x Buf) error\t\t\t// copies x to the host, or reports what went wrong before\n\tWrite(dst Buf, src []float32) error\t\t\t// copies src from the host\n\tLayer(c Cache, p Projections) (kvpress.Source, error)\t// what a press sees of one layer\n\tClose() error\n}\n\nA Backend does the arithmetic of a forward pass on one device. Verbs return no error: the first failure is kept\nand reported by Read. A backend is free to fuse work behind a verb.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend":                 "type Backend interface {\n\tName() string\t// as commands spell it: \"cpu\", \"cuda\"\n\tRowBlock() int\t// how many tokens it wants to take through a layer at a time\n\n\tPairBytes(dim int) int\t// what a key and a value of so many channels each take in its caches\n\n\t// Upload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.\n\tUpload(parts ...weights.Tensor) (Weight, error)\n\t// Alloc makes room for a matrix (rows, cols).\n\tAlloc(rows, cols int) (Buf, error)\n\t// NewCache makes an empty cache.\n\tNewCache(c CacheShape) (Cache, error)\n\n\tEmbed(dst Buf, table Weight, ids []int, scale float32)\t// dst row i = table row ids[i] * scale\n\tNorm(dst, x Buf, w Weight, epsilon float32)\t\t// root-mean-square norm of each row, times w; dst may be x\n\tMatMul(dst, x Buf, w Weight)\t\t\t\t// dst = x · wᵀ\n\tAttend(dst, qkv Buf, c Cache, a Attention)\t\t// rotates, appends keys and values to the cache, attends\n\tAddRow(dst Buf, w Weight)\t\t\t\t// every row of dst += the vector w\n\tGate(dst, gateUp Buf, a Activation)\t\t\t// dst = a(first half of the columns) * second half\n\tAdd(dst, x Buf)\t\t\t\t\t\t// dst += x\n\tRead(dst []float32, x Buf) error\t\t\t// copies x to the host, or reports what went wrong before\n\tWrite(dst Buf, src []float32) error\t\t\t// copies src from the host\n\tLayer(c Cache, p Projections) (kvpress.Source, error)\t// what a press sees of one layer\n\tClose() error\n}\n\nA Backend does the arithmetic of a forward pass on one device. Verbs return no error: the first failure is kept\nand reported by Read. A backend is free to fuse work behind a verb.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Add":             "func Add(dst, x Buf)\n\ndst += x",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.AddRow":          "func AddRow(dst Buf, w Weight)\n\nevery row of dst += the vector w",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Alloc":           "func Alloc(rows, cols int) (Buf, error)\n\nAlloc makes room for a matrix (rows, cols).",
@@ -102,6 +104,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Name":            "func Name() string\n\nas commands spell it: \"cpu\", \"cuda\"",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.NewCache":        "func NewCache(c CacheShape) (Cache, error)\n\nNewCache makes an empty cache.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Norm":            "func Norm(dst, x Buf, w Weight, epsilon float32)\n\nroot-mean-square norm of each row, times w; dst may be x",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.PairBytes":       "func PairBytes(dim int) int\n\nwhat a key and a value of so many channels each take in its caches",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Read":            "func Read(dst []float32, x Buf) error\n\ncopies x to the host, or reports what went wrong before",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.RowBlock":        "func RowBlock() int\n\nhow many tokens it wants to take through a layer at a time",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Backend.Upload":          "func Upload(parts ...weights.Tensor) (Weight, error)\n\nUpload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.",
@@ -219,12 +222,13 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.KVzip.Plus":              "Plus bool\n\nweigh attention by what a pair adds to the layer's output, relative to the token that looks",
 		"github.com/kvnotes/kvnotes/kvpress/llm.KVzip.Sinks":             "Sinks int\n\nfirst pairs that stay; 0 means 4, negative means none",
 		"github.com/kvnotes/kvnotes/kvpress/llm.KeysOnly":                "func KeysOnly() Record\n\nKeysOnly is the record of nothing: only presses that look at keys and values work later.",
-		"github.com/kvnotes/kvnotes/kvpress/llm.LLM":                     "type LLM struct {\n\tName\t\tstring\n\tFolder\t\tstring\t// where its files are; empty for the embedded model\n\tConfig\t\tConfig\n\tTokenizer\t*tokenizer.Tokenizer\n\tChat\t\tmap[string]interface{}\t// variables of the chat template, such as \"enable_thinking\": false; set before Prefill\n\n\tdecoder\t\t*decoder\n\tfingerprint\tstring\t// tells this model from others in saved sessions\n}\n\nAn LLM is a model with its tokenizer, loaded on a backend.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.LLM":                     "type LLM struct {\n\tName\t\tstring\n\tFolder\t\tstring\t// where its files are; empty for the embedded model\n\tConfig\t\tConfig\n\tTokenizer\t*tokenizer.Tokenizer\n\tChat\t\tmap[string]interface{}\t// variables of the chat template, such as \"enable_thinking\": false; set before Prefill\n\n\tdecoder\t\t*decoder\n\tdevice\t\tstring\t// as Open found it\n\tfingerprint\tstring\t// tells this model from others in saved sessions\n}\n\nAn LLM is a model with its tokenizer, loaded on a backend.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.LLM.Backend":             "func (m *LLM) Backend() string\n\nBackend is the name of the device the model runs on.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.LLM.Bytes":               "func (m *LLM) Bytes() int64\n\nBytes is the memory that the weights take.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.LLM.Chat":                "Chat map[string]interface{}\n\nvariables of the chat template, such as \"enable_thinking\": false; set before Prefill",
 		"github.com/kvnotes/kvnotes/kvpress/llm.LLM.Close":               "func (m *LLM) Close() error\n\nClose frees the weights. Sessions of the model cannot be used any more.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.LLM.Config":              "Config Config",
+		"github.com/kvnotes/kvnotes/kvpress/llm.LLM.Device":              "func (m *LLM) Device() string\n\nDevice is the device that the model runs on; where auto found no GPU it says why.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.LLM.DuoPattern":          "func (m *LLM) DuoPattern(ctx context.Context, texts []string) (tensor.Mat, error)\n\nDuoPattern reads texts and measures how far back every KV head looks with its average query, (Layers, KVHeads): the\npattern that duo_attention needs, without training. After the Python kvpress, which calls this scoring on the fly.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.LLM.Folder":              "Folder string\n\nwhere its files are; empty for the embedded model",
 		"github.com/kvnotes/kvnotes/kvpress/llm.LLM.Light":               "func (m *LLM) Light(presses ...kvpress.Press) (Record, error)\n\nLight is the record of what some presses ask for. It lets each of them plan a made-up layer of the model's shape and\nlooks on; an error says why one cannot. Presses that run the model again need no record.",
@@ -242,6 +246,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.LoRA.Out":                "Out tensor.Mat\n\n(out, rank), times the adapter's scale",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Load":                    "func Load(name string, b Backend) (*LLM, error)\n\nLoad loads a model on a backend: \"needle\" (in the binary), \"smollm2\" (after `kvnotes pull smollm2`), the path of a\nHugging Face folder, or a name in the Hugging Face cache.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Mark":                    "type Mark [][]int\n\nA Mark remembers the lengths of a cache, [layer][head].",
+		"github.com/kvnotes/kvnotes/kvpress/llm.Open":                    "func Open(name, device string) (*LLM, error)\n\nOpen loads a model as Load does, on a device by name: \"cpu\", \"cuda\", or \"auto\" for a GPU where one starts and the\nprocessor elsewhere. LLM.Device says which it is, and why.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.PrefillDecoding":         "type PrefillDecoding struct {\n\tPresses []kvpress.Press\t// two: for the context, and a decoding or cam press\n}\n\nPrefillDecoding presses the context with one press, and compresses with another while the model answers. It is the\nspelling of two calls: session.Press(first), then Press(second) on what that returns.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.PrefillDecoding.Name":    "func (p PrefillDecoding) Name() string\n\nName spells the press, such as \"prefill_decoding(snapkv:0.5, decoding(keydiff:512tok))\".",
 		"github.com/kvnotes/kvnotes/kvpress/llm.PrefillDecoding.Plan":    "func (p PrefillDecoding) Plan(*kvpress.Layer) (kvpress.Plan, error)\n\nPlan is an error: the press acts on a session.",
@@ -267,6 +272,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/llm.Record.Norms":            "Norms []int\n\nNorms lists the p (1 or 2) of the norms of projected values that are kept: CriticalKV's.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Record.Sums":             "Sums bool\n\nSums keeps the attention that every pair gets from all queries: ObservedAttention's.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Record.Windows":          "Windows []int\n\nWindows lists numbers of last queries whose mean attention on every pair is kept: SnapKV's votes.",
+		"github.com/kvnotes/kvnotes/kvpress/llm.RegisterDevice":          "func RegisterDevice(name string, open func() (Backend, error))\n\nRegisterDevice makes a backend known to Open. Packages cpu and cuda do so themselves when they are imported.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Request":                 "type Request struct {\n\tContext\t\tstring\n\tQuestion\tstring\t\t// one question, or\n\tQuestions\t[]string\t// several\n\tAnswerPrefix\tstring\t\t// the first words of every answer, given to the model\n\tPress\t\tkvpress.Press\n\tMaxTokens\tint\t// longest answer; 0 means 50\n\tMaxContext\tint\t// tokens of the context that are read, the rest is cut off; 0 means the model's limit, and a longer context is an error\n}\n\nA Request is one run of the pipeline: a context, one or several questions about it, and a press for the context.",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Request.AnswerPrefix":    "AnswerPrefix string\n\nthe first words of every answer, given to the model",
 		"github.com/kvnotes/kvnotes/kvpress/llm.Request.Context":         "Context string",
@@ -349,23 +355,24 @@ func init() {
 
 // P_kvpress_llm_Backend lets a type of a cell be a kvpress_llm.Backend.
 type P_kvpress_llm_Backend struct {
-	Object    interface{}
-	Add_      func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf)
-	AddRow_   func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Weight)
-	Alloc_    func(_ interface{}, a0 int, a1 int) (kvpress_llm.Buf, error)
-	Attend_   func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Cache, a3 kvpress_llm.Attention)
-	Close_    func(_ interface{}) error
-	Embed_    func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Weight, a2 []int, a3 float32)
-	Gate_     func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Activation)
-	Layer_    func(_ interface{}, a0 kvpress_llm.Cache, a1 kvpress_llm.Projections) (kvpress.Source, error)
-	MatMul_   func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Weight)
-	Name_     func(_ interface{}) string
-	NewCache_ func(_ interface{}, a0 kvpress_llm.CacheShape) (kvpress_llm.Cache, error)
-	Norm_     func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Weight, a3 float32)
-	Read_     func(_ interface{}, a0 []float32, a1 kvpress_llm.Buf) error
-	RowBlock_ func(_ interface{}) int
-	Upload_   func(_ interface{}, a0 ...kvpress_weights.Tensor) (kvpress_llm.Weight, error)
-	Write_    func(_ interface{}, a0 kvpress_llm.Buf, a1 []float32) error
+	Object     interface{}
+	Add_       func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf)
+	AddRow_    func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Weight)
+	Alloc_     func(_ interface{}, a0 int, a1 int) (kvpress_llm.Buf, error)
+	Attend_    func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Cache, a3 kvpress_llm.Attention)
+	Close_     func(_ interface{}) error
+	Embed_     func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Weight, a2 []int, a3 float32)
+	Gate_      func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Activation)
+	Layer_     func(_ interface{}, a0 kvpress_llm.Cache, a1 kvpress_llm.Projections) (kvpress.Source, error)
+	MatMul_    func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Weight)
+	Name_      func(_ interface{}) string
+	NewCache_  func(_ interface{}, a0 kvpress_llm.CacheShape) (kvpress_llm.Cache, error)
+	Norm_      func(_ interface{}, a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Weight, a3 float32)
+	PairBytes_ func(_ interface{}, a0 int) int
+	Read_      func(_ interface{}, a0 []float32, a1 kvpress_llm.Buf) error
+	RowBlock_  func(_ interface{}) int
+	Upload_    func(_ interface{}, a0 ...kvpress_weights.Tensor) (kvpress_llm.Weight, error)
+	Write_     func(_ interface{}, a0 kvpress_llm.Buf, a1 []float32) error
 }
 
 // Add calls the method of the cell's type.
@@ -426,6 +433,11 @@ func (p *P_kvpress_llm_Backend) NewCache(a0 kvpress_llm.CacheShape) (kvpress_llm
 // Norm calls the method of the cell's type.
 func (p *P_kvpress_llm_Backend) Norm(a0 kvpress_llm.Buf, a1 kvpress_llm.Buf, a2 kvpress_llm.Weight, a3 float32) {
 	p.Norm_(p.Object, a0, a1, a2, a3)
+}
+
+// PairBytes calls the method of the cell's type.
+func (p *P_kvpress_llm_Backend) PairBytes(a0 int) int {
+	return p.PairBytes_(p.Object, a0)
 }
 
 // Read calls the method of the cell's type.

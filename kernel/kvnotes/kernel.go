@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kvnotes/kvnotes/cuda"
 	"github.com/kvnotes/kvnotes/kernel/bind"
 	"github.com/kvnotes/kvnotes/kernel/display"
 	"github.com/kvnotes/kvnotes/kernel/internal/interp"
@@ -26,8 +27,16 @@ import (
 	"github.com/kvnotes/kvnotes/kvpress/progress"
 )
 
-// kernelName is the folder of the kernelspec.
-const kernelName = "kvnotes"
+// kernelName is the folder of the kernelspec, and displayName what front ends call it. A binary with the CUDA backend has
+// a kernelspec of its own.
+var kernelName, displayName = kernelNames(cuda.Built)
+
+func kernelNames(cuda bool) (name, display string) {
+	if cuda {
+		return "kvnotes-cuda", "Go (kvnotes, CUDA)"
+	}
+	return "kvnotes", "Go (kvnotes)"
+}
 
 //go:embed logo-64x64.png
 var logo []byte
@@ -120,7 +129,7 @@ func install(dir, echarts string) error {
 	}
 	spec, err := json.MarshalIndent(map[string]interface{}{
 		"argv":           []string{self, "kernel", "run", "{connection_file}"},
-		"display_name":   "Go (kvnotes)",
+		"display_name":   displayName,
 		"language":       "go",
 		"interrupt_mode": "message",
 		"metadata":       map[string]interface{}{"debugger": false},
@@ -215,16 +224,19 @@ func installed() []spec {
 	}
 	var all []spec
 	for _, root := range roots {
-		dir := filepath.Join(root, "kernels", kernelName)
-		text, err := os.ReadFile(filepath.Join(dir, "kernel.json"))
-		if err != nil {
-			continue
-		}
-		var k struct {
-			Argv []string `json:"argv"`
-		}
-		if json.Unmarshal(text, &k) == nil && len(k.Argv) > 0 {
-			all = append(all, spec{dir, k.Argv[0]})
+		for _, cuda := range []bool{false, true} {
+			name, _ := kernelNames(cuda)
+			dir := filepath.Join(root, "kernels", name)
+			text, err := os.ReadFile(filepath.Join(dir, "kernel.json"))
+			if err != nil {
+				continue
+			}
+			var k struct {
+				Argv []string `json:"argv"`
+			}
+			if json.Unmarshal(text, &k) == nil && len(k.Argv) > 0 {
+				all = append(all, spec{dir, k.Argv[0]})
+			}
 		}
 	}
 	return all

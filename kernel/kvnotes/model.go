@@ -4,29 +4,14 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/kvnotes/kvnotes/cuda"
-	"github.com/kvnotes/kvnotes/kvpress/cpu"
 	"github.com/kvnotes/kvnotes/kvpress/llm"
 )
 
-// openModel loads a model on the device that a command's --backend names.
+// openModel loads a model on the device that a command's --backend names, and says which one auto took.
 func openModel(name, backend string) (*llm.LLM, error) {
-	switch backend {
-	case "cpu":
-		return llm.Load(name, cpu.New())
-	case "cuda":
-		b, err := cuda.New(cuda.Options{})
-		if err != nil {
-			return nil, err
-		}
-		return llm.Load(name, b)
-	case "auto":
-		b, err := cuda.New(cuda.Options{})
-		if err != nil {
-			b = cpu.New()
-		}
-		fmt.Fprintln(os.Stderr, "backend:", b.Name())
-		return llm.Load(name, b)
+	m, err := llm.Open(name, backend)
+	if err == nil && backend == "auto" {
+		fmt.Fprintln(os.Stderr, "backend:", m.Device())
 	}
-	return nil, fmt.Errorf("backend %q is none of cpu, cuda and auto", backend)
+	return m, err
 }

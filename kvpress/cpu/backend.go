@@ -16,11 +16,18 @@ type Backend struct{}
 // New makes a backend. The number of cores it uses is tensor.SetThreads's business.
 func New() *Backend { return &Backend{} }
 
+func init() {
+	llm.RegisterDevice("cpu", func() (llm.Backend, error) { return New(), nil })
+}
+
 // Name is "cpu".
 func (b *Backend) Name() string { return "cpu" }
 
 // RowBlock is llm.RowBlock.
 func (b *Backend) RowBlock() int { return llm.RowBlock }
+
+// PairBytes is 4 bytes for each number.
+func (b *Backend) PairBytes(dim int) int { return 2 * 4 * dim }
 
 // Close frees nothing: Go's memory frees itself.
 func (b *Backend) Close() error { return nil }

@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -139,20 +140,23 @@ func (s *Session) generate(ctx context.Context, ids []int, maxTokens int, stop [
 
 // choose returns the token of the largest logit and its lead over the second.
 func choose(logits []float32) (token int, gap float32, err error) {
-	best, second := logits[0], float32(0)
-	first := true
+	least := float32(math.Inf(-1))
+	best, second := least, least
 	for i, v := range logits {
-		if v != v {
-			return 0, 0, fmt.Errorf("logit %d is not a number: the weights or the cache hold NaN or infinity", i)
-		}
-		if i == 0 {
+		if v <= second { // so it is with nearly all of a large vocabulary
 			continue
 		}
-		if v > best {
-			best, second, token, first = v, best, i, false
-		} else if first || v > second {
-			second, first = v, false
+		switch {
+		case v != v:
+			return 0, 0, fmt.Errorf("logit %d is not a number: the weights or the cache hold NaN or infinity", i)
+		case v > best:
+			best, second, token = v, best, i
+		default:
+			second = v
 		}
+	}
+	if second == least { // there is nothing to lead
+		return token, best, nil
 	}
 	return token, best - second, nil
 }

@@ -12,6 +12,8 @@ type Backend interface {
 	Name() string  // as commands spell it: "cpu", "cuda"
 	RowBlock() int // how many tokens it wants to take through a layer at a time
 
+	PairBytes(dim int) int // what a key and a value of so many channels each take in its caches
+
 	// Upload puts weights on the device. Several matrices (Out, In) are stacked, row after row, into one.
 	Upload(parts ...weights.Tensor) (Weight, error)
 	// Alloc makes room for a matrix (rows, cols).

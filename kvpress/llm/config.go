@@ -33,7 +33,7 @@ type Config struct {
 // group is the number of query heads per KV head.
 func (c Config) group() int { return c.Heads / c.KVHeads }
 
-// pairBytes is the size of one key-value pair of one head in the cache.
+// pairBytes is the size of one key-value pair of one head on the processor.
 func (c Config) pairBytes() int { return 2 * c.Dim * 4 }
 
 // rawConfig is config.json as it is written.

@@ -27,6 +27,7 @@ type LLM struct {
 	Chat      map[string]interface{} // variables of the chat template, such as "enable_thinking": false; set before Prefill
 
 	decoder     *decoder
+	device      string // as Open found it
 	fingerprint string // tells this model from others in saved sessions
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/cpu"
 	"github.com/kvnotes/kvnotes/kvpress/internal/invented"
 	"github.com/kvnotes/kvnotes/kvpress/llm"
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
@@ -129,5 +130,28 @@ func TestAnswersLeaveNothing(t *testing.T) {
 	}
 	if after := s.Bytes().KV; after != before {
 		t.Errorf("%d bytes before an answer, %d after", before, after)
+	}
+}
+
+// narrow is the processor with a cache that says it stores numbers in 2 bytes.
+type narrow struct{ llm.Backend }
+
+func (narrow) PairBytes(dim int) int { return 2 * 2 * dim }
+
+// TestFullIsOfTheBackend: what a context takes uncompressed depends on how the backend stores numbers.
+func TestFullIsOfTheBackend(t *testing.T) {
+	full := func(b llm.Backend) int64 {
+		m, err := llm.Load("needle", b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := m.Prefill(context.Background(), "The warehouse of Lisbon keeps 42 crates.", llm.Record{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Bytes().Full
+	}
+	if wide, half := full(cpu.New()), full(narrow{cpu.New()}); wide != 2*half || half == 0 {
+		t.Errorf("%d bytes in numbers of 4 bytes, %d in numbers of 2", wide, half)
 	}
 }

@@ -122,7 +122,7 @@ func (s *Session) Bytes() Bytes {
 	defer s.mu.Unlock()
 	c := s.model.Config
 	b := Bytes{Weights: s.model.Bytes(), KV: s.cache.Bytes(), Peak: s.cache.Peak()}
-	b.Full = int64(len(s.ids)) * int64(c.Layers*c.KVHeads*c.pairBytes())
+	b.Full = int64(len(s.ids)) * int64(c.Layers*c.KVHeads*s.model.decoder.backend.PairBytes(c.Dim))
 	b.Live = s.cache.Live()
 	for _, r := range s.record {
 		b.Record += int64(r.Rows * r.Cols * 4)
@@ -170,7 +170,7 @@ type sight struct {
 func (m *LLM) layer(i int, seen sight) (*kvpress.Layer, error) {
 	c, d := m.Config, m.decoder
 	l := kvpress.Layer{
-		Index: i, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Width: c.Width, PairBytes: c.pairBytes(),
+		Index: i, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Width: c.Width, PairBytes: d.backend.PairBytes(c.Dim),
 		Tokens: len(seen.at), Next: seen.next, Window: c.Windows[i],
 	}
 	for h := range c.KVHeads {

@@ -1,0 +1,228 @@
+// Attention of one new token over a ragged cache of bfloat16 pairs, on the tensor cores. The pages of all heads of a
+// layer are laid end to end and divided evenly among the blocks, wherever heads end; so heads of any lengths keep the
+// whole card busy, and each pair is read once for the (up to 8) query heads that share it. All that changes from token
+// to token is read from memory, so that the kernels can be part of a captured graph.
+#include "number.cuh"
+
+// Pages are what the new token sees of each head: where the head begins among all pages that are looked at, and which of
+// its own pages is the first.
+struct Pages {
+  int first[HEADS + 1], skipped[HEADS];
+};
+
+__device__ inline void count(Pages *p, const Place *place, int kvHeads, int window) {
+  int h = threadIdx.x;
+  if (h < kvHeads) {
+    int seen = place->lens.of[h] + 1, from = window > 0 ? max(0, seen - window) / PAIRS : 0;
+    p->skipped[h] = from;
+    p->first[h + 1] = (seen + PAIRS - 1) / PAIRS - from;
+  }
+  __syncthreads();
+  if (h == 0) {
+    p->first[0] = 0;
+    for (int i = 0; i < kvHeads; i++) p->first[i + 1] += p->first[i];
+  }
+  __syncthreads();
+}
+
+// share is the first page of a block.
+__device__ inline int share(int block, int blocks, int pages) { return (int)((long long)block * pages / blocks); }
+
+constexpr int STAGES = 3, QUERIES = 8, WARPS = 4;
+
+template <int DIM> __device__ inline void fetch(bf16 *stage, const bf16 *page) {
+  for (int i = threadIdx.x; i < 2 * PAIRS * DIM / 8; i += WARPS * 32) // keys, then values, each row 16 bytes further apart
+    copy16(stage + i / (DIM / 8) * (DIM + 8) + i % (DIM / 8) * 8, page + i * 8);
+}
+
+// A block of 4 warps works through its pages; each warp takes 16 pairs of a page. Where a head ends, or the block's share,
+// the softmax sum, largest score (to base 2) and weighted values of the head's queries go to part: that of block b and head
+// h is number b + h there, which no other has.
+template <int DIM>
+__device__ void look(float *part, const float *qkv, const Place *place, Shape s) {
+  constexpr int ROW = DIM + 8, STAGE = 2 * PAIRS * ROW;
+  extern __shared__ __align__(128) bf16 stages[];
+  __shared__ Pages pages;
+  __shared__ float tops[WARPS][QUERIES], totals[WARPS][QUERIES];
+  next();
+  count(&pages, place, s.kvHeads, s.window);
+  int all = pages.first[s.kvHeads], blocks = min((int)gridDim.x, all), block = blockIdx.x, room = place->room;
+  if (block >= blocks) return;
+  int at = share(block, blocks, all), end = share(block + 1, blocks, all);
+  bf16 **table = place->table;
+  int coming = at, head = 0;
+  while (pages.first[head + 1] <= at) head++;
+  int h = head; // of the page that is worked on; head: of the one that is fetched
+  auto find = [&]() -> const bf16 * { // looked up one turn before it is fetched
+    if (coming >= end) return nullptr;
+    while (pages.first[head + 1] <= coming) head++;
+    return table[(size_t)head * room + coming - pages.first[head] + pages.skipped[head]];
+  };
+  const bf16 *page = find();
+  auto ahead = [&]() {
+    if (page) {
+      fetch<DIM>(stages + coming % STAGES * STAGE, page);
+      coming++, page = find();
+    }
+    commit();
+  };
+  bool old = at + 2 < pages.first[head + 1]; // the first two are not the page that the new pair goes to
+  if (!old) waited();
+  ahead();
+  ahead();
+  if (old) waited();
+
+  int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = s.heads / s.kvHeads, base = blockIdx.y * QUERIES, mine = min(QUERIES, group - base);
+  float scale = s.scale * 1.4426950409f;
+  unsigned q[DIM / 16][2];
+  float sum[DIM / 16][4], most[2], total[2];
+  bool fresh = true;
+  for (; at < end; at++) {
+    if (fresh) {
+      fresh = false;
+      most[0] = most[1] = -INFINITY, total[0] = total[1] = 0;
+#pragma unroll
+      for (int k = 0; k < DIM / 16; k++) {
+        const float *x = qkv + (size_t)(h * group + base + lane / 4) * DIM + k * 16 + lane % 4 * 2;
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+          float2 y = lane / 4 < mine ? *reinterpret_cast<const float2 *>(x + i * 8) : make_float2(0, 0);
+          q[k][i] = pack(y.x * scale, y.y * scale);
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) sum[k][i] = 0;
+      }
+    }
+    arrived<1>();
+    __syncthreads();
+    ahead();
+    bf16 *stage = stages + at % STAGES * STAGE, *keys = stage + warp * 16 * ROW, *values = keys + PAIRS * ROW;
+    float score[4] = {};
+#pragma unroll
+    for (int k = 0; k < DIM / 16; k++) {
+      unsigned a[4];
+      matrices(a, keys + lane % 16 * ROW + k * 16 + lane / 16 * 8);
+      product(score, a, q[k][0], q[k][1]);
+    }
+    int seen = place->lens.of[h] + 1, pair = (at - pages.first[h] + pages.skipped[h]) * PAIRS + warp * 16 + lane / 4;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      int p = pair + i / 2 * 8;
+      if (p >= seen || s.window > 0 && p < seen - s.window) score[i] = -INFINITY;
+    }
+    float shrink[2];
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      float top = fmaxf(score[i], score[i + 2]);
+      for (int j = 4; j < 32; j *= 2) top = fmaxf(top, __shfl_xor_sync(~0u, top, j));
+      top = fmaxf(top, most[i]);
+      float zero = top == -INFINITY ? 0 : top;
+      shrink[i] = exp2f(most[i] - zero);
+      score[i] = exp2f(score[i] - zero), score[i + 2] = exp2f(score[i + 2] - zero);
+      most[i] = top, total[i] = total[i] * shrink[i] + score[i] + score[i + 2];
+    }
+    unsigned b[2];
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+      asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(b[i]) : "r"(pack(score[2 * i], score[2 * i + 1])));
+#pragma unroll
+    for (int k = 0; k < DIM / 16; k++) {
+      unsigned a[4];
+      turned(a, values + (lane % 8 + lane / 16 * 8) * ROW + k * 16 + lane / 8 % 2 * 8);
+#pragma unroll
+      for (int i = 0; i < 4; i++) sum[k][i] *= shrink[i % 2];
+      product(sum[k], a, b[0], b[1]);
+    }
+    if (at + 1 < end && at + 1 < pages.first[h + 1]) continue;
+
+    // The head's part is done: what the warps found is put together in the stage that is free now.
+    float *sums = reinterpret_cast<float *>(stage);
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      for (int j = 4; j < 32; j *= 2) total[i] += __shfl_xor_sync(~0u, total[i], j);
+      if (lane < 4) tops[warp][lane * 2 + i] = most[i], totals[warp][lane * 2 + i] = total[i];
+    }
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      int query = lane % 4 * 2 + i;
+      float top = -INFINITY;
+      for (int w = 0; w < WARPS; w++) top = fmaxf(top, tops[w][query]);
+      shrink[i] = top == -INFINITY ? 0 : exp2f(most[i] - top);
+#pragma unroll
+      for (int k = 0; k < DIM / 16; k++) {
+        float *to = sums + (warp * QUERIES + query) * DIM + k * 16 + lane / 4;
+        to[0] = sum[k][i] * shrink[i], to[8] = sum[k][i + 2] * shrink[i];
+      }
+    }
+    __syncthreads();
+    float *out = part + ((size_t)(block + h) * group + base) * (DIM + 2);
+    for (int i = threadIdx.x; i < mine * DIM; i += WARPS * 32) {
+      float x = 0;
+      for (int w = 0; w < WARPS; w++) x += sums[w * QUERIES * DIM + i];
+      out[i / DIM * (DIM + 2) + i % DIM] = x;
+    }
+    if (threadIdx.x < mine) {
+      float top = -INFINITY, x = 0;
+      for (int w = 0; w < WARPS; w++) top = fmaxf(top, tops[w][threadIdx.x]);
+      for (int w = 0; w < WARPS; w++)
+        if (tops[w][threadIdx.x] != -INFINITY) x += totals[w][threadIdx.x] * exp2f(tops[w][threadIdx.x] - top);
+      out[threadIdx.x * (DIM + 2) + DIM] = top, out[threadIdx.x * (DIM + 2) + DIM + 1] = x;
+    }
+    while (h + 1 < s.kvHeads && pages.first[h + 1] <= at + 1) h++;
+    fresh = true;
+  }
+}
+
+#define LOOK(DIM)                                                                                                      \
+  extern "C" __global__ void __launch_bounds__(128) look_##DIM(float *part, const float *qkv, const Place *place, Shape s) { \
+    look<DIM>(part, qkv, place, s);                                                                                    \
+  }
+LOOK(16)
+LOOK(32)
+LOOK(64)
+LOOK(80)
+LOOK(96)
+LOOK(128)
+LOOK(256)
+
+// gathered puts the parts that so many blocks of look found together: a block takes 32 channels of one query head, its 8
+// warps every eighth part.
+extern "C" __global__ void __launch_bounds__(256) gathered(float *dst, const float *part, const Place *place, Shape s, int grid) {
+  __shared__ Pages pages;
+  __shared__ float sums[8][32], tops[8], totals[8];
+  next();
+  count(&pages, place, s.kvHeads, s.window);
+  int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = s.heads / s.kvHeads, h = blockIdx.x / group, dim = s.dim;
+  int all = pages.first[s.kvHeads], blocks = min(grid, all), channel = blockIdx.y * 32 + lane;
+  auto owner = [&](int page) { // the block that page belongs to
+    int b = (int)((long long)page * blocks / all);
+    while (share(b + 1, blocks, all) <= page) b++;
+    return b;
+  };
+  int from = owner(pages.first[h]), to = owner(pages.first[h + 1] - 1);
+  size_t step = (size_t)group * (dim + 2);
+  const float *p = part + (size_t)(from + h) * step + blockIdx.x % group * (dim + 2);
+  waited();
+  float top = -INFINITY, total = 0, sum = 0;
+  for (int b = warp + from; b <= to; b += 8) {
+    const float *x = p + (b - from) * step;
+    float above = fmaxf(top, x[dim]);
+    if (above == -INFINITY) continue;
+    float old = exp2f(top - above), fresh = exp2f(x[dim] - above);
+    total = total * old + x[dim + 1] * fresh;
+    sum = sum * old + (channel < dim ? x[channel] : 0) * fresh;
+    top = above;
+  }
+  sums[warp][lane] = sum;
+  if (lane == 0) tops[warp] = top, totals[warp] = total;
+  __syncthreads();
+  if (warp > 0 || channel >= dim) return;
+  for (int w = 0; w < 8; w++) top = fmaxf(top, tops[w]);
+  sum = total = 0;
+  for (int w = 0; w < 8; w++) {
+    float shrink = exp2f(tops[w] - top);
+    sum += sums[w][lane] * shrink, total += totals[w] * shrink;
+  }
+  dst[(size_t)blockIdx.x * dim + channel] = sum / total;
+}
