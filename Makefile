@@ -46,7 +46,9 @@ cuda: ## build bin/kvnotes-cuda and the tests that a machine with a GPU can run 
 		go test -c -tags cuda -ldflags='-s -w' -o bin/cuda.test ./cuda && go test -c -tags cuda -ldflags='-s -w' -o bin/llm-cuda.test ./kvpress/llm
 
 cuda-bundle: cuda ## pack what cuda/run.sh needs on a machine with a GPU into build/cuda-bundle.tgz
-	tar czf build/cuda-bundle.tgz bin/cuda.test bin/llm-cuda.test go.mod cuda/run.sh kvpress/testdata
+	git describe --always --dirty >cuda/commit
+	tar czf build/cuda-bundle.tgz bin/cuda.test bin/llm-cuda.test go.mod cuda/run.sh cuda/commit kvpress/testdata
+	@rm cuda/commit
 
 $(VENV)/ready: binder/requirements.txt
 	@echo "setting up Jupyter in $(VENV) (once)"

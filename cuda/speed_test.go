@@ -120,7 +120,7 @@ func measure(t *testing.T, b *cuda.Backend, m *llm.LLM, tokens int, note func(fi
 	}
 	take(whole, "copy")
 	presses := []kvpress.Press{parse(t, "adasnapkv:0.5"), parse(t, "adasnapkv:0.9")}
-	for _, p := range presses {
+	for _, p := range append([]kvpress.Press{even{}, uneven{}}, presses...) {
 		s, err := whole.Press(p)
 		if err != nil {
 			t.Fatal(err)
@@ -138,6 +138,30 @@ func measure(t *testing.T, b *cuda.Backend, m *llm.LLM, tokens int, note func(fi
 		take(s, "with")
 		s.Close()
 	}
+}
+
+// Even and uneven keep a quarter of all pairs of a layer: the first of each head, or all of one head and the rest of the
+// others.
+type (
+	even   struct{}
+	uneven struct{}
+)
+
+func (even) Name() string   { return "a quarter of every head" }
+func (uneven) Name() string { return "one head whole, a quarter of all" }
+
+func (even) Plan(l *kvpress.Layer) (kvpress.Plan, error) { return firsts(l, l.Len/4), nil }
+func (uneven) Plan(l *kvpress.Layer) (kvpress.Plan, error) {
+	return firsts(l, l.Len, (l.KVHeads*(l.Len/4)-l.Len)/(l.KVHeads-1)), nil
+}
+
+// firsts keeps the first so many pairs of the first heads, and as many as in the last of them of all others.
+func firsts(l *kvpress.Layer, pairs ...int) kvpress.Plan {
+	plan := kvpress.KeepAll(l)
+	for h := range plan.Keep {
+		plan.Keep[h] = plan.Keep[h][:pairs[min(h, len(pairs)-1)]]
+	}
+	return plan
 }
 
 // write8B writes a model folder with random weights: 32 layers, 32 query heads, 8 KV heads of 128 channels.

@@ -44,13 +44,44 @@ func best(scores []float32, force []int, n int) []int {
 	for _, f := range force {
 		keys[f] = rank(forced, scores[f], f)
 	}
-	slices.Sort(keys)
-	keep := make([]int, min(n, len(keys)))
-	for i := range keep {
-		keep[i] = int(keys[i] & indexMask)
+	keep := make([]int, 0, min(n, len(keys)))
+	last := nth(slices.Clone(keys), n)
+	for i, k := range keys {
+		if k <= last {
+			keep = append(keep, i)
+		}
 	}
-	slices.Sort(keep)
 	return keep
+}
+
+// nth is the n-th smallest of different numbers, or as much as there is room for when there are fewer; 0 for none. It
+// orders the numbers by eight bits at a time, as far as it must.
+func nth(keys []uint64, n int) uint64 {
+	if n <= 0 {
+		return 0
+	}
+	if n > len(keys) {
+		return math.MaxUint64
+	}
+	for shift := 56; len(keys) > 1; shift -= 8 {
+		var counts [256]int
+		for _, k := range keys {
+			counts[k>>shift&255]++
+		}
+		digit := uint64(0)
+		for n > counts[digit] {
+			n -= counts[digit]
+			digit++
+		}
+		same := keys[:0]
+		for _, k := range keys {
+			if k>>shift&255 == digit {
+				same = append(same, k)
+			}
+		}
+		keys = same
+	}
+	return keys[0]
 }
 
 // Which of two equal pairs stays, when heads share a budget.
@@ -82,18 +113,15 @@ func bestOfAll(values tensor.Mat, lens []int, force, sure [][]int, total, ties i
 			keys = append(keys, rank(tier[i], v, index))
 		}
 	}
-	slices.Sort(keys)
+	last := nth(slices.Clone(keys), total)
 	keep := make([][]int, len(lens))
-	for _, k := range keys[:min(total, len(keys))] {
-		index := int(k & indexMask)
-		if ties == higherStays {
-			index = indexMask - index
+	for h, n := range lens {
+		for i, k := range keys[:n] {
+			if k <= last {
+				keep[h] = append(keep[h], i)
+			}
 		}
-		h := index / values.Cols
-		keep[h] = append(keep[h], index%values.Cols)
-	}
-	for h := range keep {
-		slices.Sort(keep[h])
+		keys = keys[n:]
 	}
 	return keep
 }
