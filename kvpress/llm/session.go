@@ -343,6 +343,9 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 		if now == nil {
 			return nil
 		}
+		if err := m.decoder.backend.Read(nil, s.record[layer].Slice(0, 0)); err != nil { // a device may still be reading
+			return err
+		}
 		start := time.Now()
 		plan, err := kvpress.PlanLayer(now, layer, s.layer)
 		if err == nil && plan.Rerotate && m.Config.slides() {
