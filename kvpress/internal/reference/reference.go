@@ -3,10 +3,13 @@
 package reference
 
 import (
+	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,7 +30,7 @@ const (
 	EditedPairs = 1e-4 // absolute, keys and values that a press edited
 )
 
-// A Group is one folder: index.json beside tensors.safetensors.
+// A Group is one folder: index.json beside tensors.safetensors, which may be packed with gzip (.gz).
 type Group struct {
 	Dir    string
 	Model  string  `json:"model"`
@@ -127,12 +130,30 @@ func Load(dir string) (*Group, error) {
 	for _, c := range g.Cases {
 		c.group = g
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "tensors.safetensors"))
+	path := filepath.Join(dir, "tensors.safetensors")
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = unpacked(path + ".gz")
+	}
 	if err != nil {
 		return nil, err
 	}
-	g.file, err = weights.FromBytes(filepath.Join(dir, "tensors.safetensors"), data)
+	g.file, err = weights.FromBytes(path, data)
 	return g, err
+}
+
+// unpacked reads a gzip file: a large group is kept so in the repository.
+func unpacked(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return io.ReadAll(z)
 }
 
 // Ints reads a tensor of whole numbers.
