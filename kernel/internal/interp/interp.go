@@ -33,6 +33,7 @@ type Interp struct {
 	shown   map[string]xreflect.Type // the display interfaces, by name
 	own     map[string]bool          // names that are there before any cell
 	enter   func()                   // an interpreted function that does nothing
+	settled int                      // how many compiled types were there when settle last looked
 
 	runner     *runner
 	goroutines goroutines
@@ -99,6 +100,8 @@ func (in *Interp) reset() (err error) {
 		}
 	}
 	g.DeclVar("Display", nil, func(d display.Data) error { return display.Show(d) })
+	in.settled = 0
+	in.settle(g)
 	in.noteOwn()
 	return nil
 }
@@ -287,13 +290,14 @@ func hasGo(nodes []ast.Node) (yes bool) {
 }
 
 // units groups the nodes of a cell: neighbouring declarations are compiled together, so that functions and types may
-// refer to each other; every other statement alone, so that an error can name its line.
+// refer to each other; imports before them, whose types are finished before they are used; every other statement alone,
+// so that an error can name its line.
 func units(nodes []ast.Node) [][]ast.Node {
 	var all [][]ast.Node
 	for i, n := range nodes {
 		_, declares := n.(ast.Decl)
 		if i > 0 && declares {
-			if _, before := nodes[i-1].(ast.Decl); before {
+			if _, before := nodes[i-1].(ast.Decl); before && imported(nodes[i-1]) == imported(n) {
 				all[len(all)-1] = append(all[len(all)-1], n)
 				continue
 			}
@@ -301,6 +305,12 @@ func units(nodes []ast.Node) [][]ast.Node {
 		all = append(all, []ast.Node{n})
 	}
 	return all
+}
+
+// imported tells whether a node is an import.
+func imported(n ast.Node) bool {
+	d, ok := n.(*ast.GenDecl)
+	return ok && d.Tok == token.IMPORT
 }
 
 // expression is the expression that a node is, nil for other nodes.
@@ -373,6 +383,7 @@ func (in *Interp) compileNodes(g *fast.Interp, nodes []ast.Node) (*fast.Expr, er
 	if err := checkImports(nodes); err != nil {
 		return nil, err
 	}
+	defer in.settle(g)
 	for {
 		expr, err := compile(g, nodes)
 		if err == nil || !countLoops(nodes, err) {

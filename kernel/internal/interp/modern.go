@@ -33,6 +33,8 @@ func modernize(nodes []ast.Node, guard bool) {
 				freshFor(n)
 			case *ast.RangeStmt:
 				freshRange(n)
+			case *ast.ValueSpec:
+				blankValue(n)
 			}
 			if list := statements(n); list != nil {
 				for k, s := range *list {
@@ -44,6 +46,14 @@ func modernize(nodes []ast.Node, guard bool) {
 		if s, ok := n.(ast.Stmt); ok {
 			nodes[i] = statement(s, guard)
 		}
+	}
+}
+
+// blankValue gives var _ T a value: the interpreter has no place where a blank struct could begin.
+func blankValue(n *ast.ValueSpec) {
+	if len(n.Names) == 1 && n.Names[0].Name == "_" && n.Type != nil && len(n.Values) == 0 {
+		n.Values = []ast.Expr{&ast.StarExpr{Star: n.Pos(), X: call(ident("new", n.Pos()), n.Type)}}
+		n.Type = nil
 	}
 }
 
