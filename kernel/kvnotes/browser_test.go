@@ -37,6 +37,17 @@ func openLab(t *testing.T, cells []string) *lab {
 	}
 	dir := t.TempDir()
 	writeNotebook(t, filepath.Join(dir, "test.ipynb"), cells)
+	// All cells are in the page, also those that cannot be seen; nobody asks whether news are wanted.
+	for plugin, setting := range map[string]string{"notebook-extension/tracker": `{"windowingMode": "none"}`, "apputils-extension/notification": `{"fetchNews": "false", "checkForUpdates": false}`} {
+		path := filepath.Join(dir, "settings", "@jupyterlab", plugin+".jupyterlab-settings")
+		err := os.MkdirAll(filepath.Dir(path), 0o755)
+		if err == nil {
+			err = os.WriteFile(path, []byte(setting), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +85,7 @@ func openLab(t *testing.T, cells []string) *lab {
 			t.Fatal("JupyterLab did not start within a minute")
 		}
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WindowSize(1200, 1000), chromedp.UserDataDir(filepath.Join(dir, "chromium")))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WindowSize(1200, 1000), chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"), chromedp.UserDataDir(filepath.Join(dir, "chromium")))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(allocator)
@@ -85,6 +96,13 @@ func openLab(t *testing.T, cells []string) *lab {
 	chromedp.ListenTarget(ctx, func(event interface{}) {
 		if e, ok := event.(*runtime.EventExceptionThrown); ok {
 			l.bad = append(l.bad, e.ExceptionDetails.Error())
+		}
+		if e, ok := event.(*runtime.EventConsoleAPICalled); ok && e.Type == runtime.APITypeError {
+			text := "console:"
+			for _, a := range e.Args {
+				text += " " + string(a.Value) + a.Description
+			}
+			l.bad = append(l.bad, text)
 		}
 	})
 	l.do(emulation.SetFocusEmulationEnabled(true), chromedp.Navigate(base+"/lab/tree/test.ipynb?token=secret&reset"))
@@ -159,6 +177,9 @@ func (l *lab) wait(what, expression string) {
 		l.t.Fatalf("waiting until %s: %v", what, err)
 	}
 }
+
+// awaited makes Evaluate wait for a promise.
+func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
 
 // value reads an expression.
 func (l *lab) value(expression string, into interface{}) {
