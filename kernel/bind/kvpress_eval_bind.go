@@ -12,8 +12,7 @@ func init() {
 	extend("github.com/kvnotes/kvnotes/kvpress/eval", imports.Package{
 		Name: "eval",
 		Binds: map[string]reflect.Value{
-			"Needle":     reflect.ValueOf(kvpress_eval.Needle),
-			"RulerMatch": reflect.ValueOf(kvpress_eval.RulerMatch),
+			"Needle": reflect.ValueOf(kvpress_eval.Needle),
 		},
 		Types: map[string]reflect.Type{
 			"Needles": reflect.TypeOf((*kvpress_eval.Needles)(nil)).Elem(),
@@ -29,7 +28,6 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/eval.Needles.Seed":      "Seed int64\n\nof the first text; text i has Seed+i",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Needles.Sentences": "Sentences int\n\nsentences of a text; 0 means 110, about 1,000 tokens of the needle model",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Needles.Texts":     "Texts int\n\ngenerated texts; 0 means 10",
-		"github.com/kvnotes/kvnotes/kvpress/eval.RulerMatch":        "func RulerMatch(task, text string, answers []string) float64\n\nRulerMatch scores an answer to one of RULER's tasks, from 0 to 1. For questions (the family qa) one right answer that\nstands in the text is enough; for all other tasks it is the share of answers that stand there. Case does not count,\nnor do control characters. The benchmark reports the mean over samples, times 100.\n\nRULER: What's the Real Context Size of Your Long-Context Language Models? (Hsieh et al., 2024)",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Score":             "type Score struct {\n\tPress\t\tstring\t// as spelled\n\tRight, Of\tint\t// questions answered exactly\n\tKVBytes\t\tint64\t// of the compressed caches, mean over the texts\n\tPressMillis\tfloat64\t// mean over the texts\n}\n\nA Score is how one press did.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Score.Accuracy":    "func (s Score) Accuracy() float64\n\nAccuracy is the share of questions answered exactly, from 0 to 1.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Score.KVBytes":     "KVBytes int64\n\nof the compressed caches, mean over the texts",
