@@ -173,7 +173,7 @@ func (b *Backend) Norm(dst, x llm.Buf, w llm.Weight, epsilon float32) {
 	}
 	b.device.enter()
 	defer b.device.leave()
-	b.device.launch("rms_norm", size{x: x.Rows, y: 1, threads: min(1024, (x.Cols+127)/128*32)}, pointer(dst), pointer(x), vector(w), int32(x.Cols), epsilon)
+	b.device.norm(pointer(dst), pointer(x), vector(w), x.Rows, x.Cols, epsilon)
 }
 
 // few is the largest number of rows that a product takes one by one.
@@ -224,13 +224,6 @@ func (b *Backend) later(v verb, dst, x llm.Buf) {
 	b.device.later(v, dst.Mem, x.Mem)
 }
 
-// each launches a kernel with a thread for every number.
-func (b *Backend) each(name string, n int, arguments ...interface{}) {
-	b.device.enter()
-	defer b.device.leave()
-	b.device.launch(name, size{x: (n + 255) / 256, y: 1, threads: 256}, arguments...)
-}
-
 // AddRow adds a vector to every row.
 func (b *Backend) AddRow(dst llm.Buf, w llm.Weight) {
 	n := dst.Rows * dst.Cols
@@ -238,22 +231,24 @@ func (b *Backend) AddRow(dst llm.Buf, w llm.Weight) {
 		b.later(verb{do: addBias, w: vector(w), in: int32(n)}, dst, dst)
 		return
 	}
-	b.each("add_row", n, pointer(dst), vector(w), int32(dst.Cols), int64(n))
+	b.device.enter()
+	defer b.device.leave()
+	b.device.addRow(pointer(dst), vector(w), n, dst.Cols)
 }
 
 // Gate is dst = a(gate) * up, where a row of gateUp holds gate and up one after the other.
 func (b *Backend) Gate(dst, gateUp llm.Buf, a llm.Activation) {
-	n, curve := dst.Rows*dst.Cols, int32(0)
+	curve := int32(0)
 	if a == llm.GELUTanh {
 		curve = 1
 	}
 	if b.single(dst.Rows) {
-		b.later(verb{do: gateRow, in: int32(n), curve: curve}, dst, gateUp)
+		b.later(verb{do: gateRow, in: int32(dst.Cols), curve: curve}, dst, gateUp)
 		return
 	}
 	b.device.enter()
 	defer b.device.leave()
-	b.device.launch("gate", size{x: (dst.Cols + 255) / 256, y: dst.Rows, threads: 256}, pointer(dst), pointer(gateUp), int32(dst.Cols), curve)
+	b.device.gate(pointer(dst), pointer(gateUp), dst.Rows, dst.Cols, curve)
 }
 
 // Add is dst += x.
@@ -263,7 +258,9 @@ func (b *Backend) Add(dst, x llm.Buf) {
 		b.later(verb{do: addRow, in: int32(n)}, dst, x)
 		return
 	}
-	b.each("add", n, pointer(dst), pointer(x), int64(n))
+	b.device.enter()
+	defer b.device.leave()
+	b.device.add(pointer(dst), pointer(x), n)
 }
 
 // Read waits for all work and copies a matrix, or reports the first failure since the last Read.

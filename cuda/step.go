@@ -131,20 +131,37 @@ func (d *device) all(verbs []verb, r rooms) {
 				i += d.line(verbs[i+1:], v)
 				continue
 			}
-			d.launch("rms_norm", size{x: 1, y: 1, threads: min(1024, (n+127)/128*32)}, v.dst, v.x, v.w, v.in, v.number)
+			d.norm(v.dst, v.x, v.w, 1, n, v.number)
 		case productRow:
 			i += d.line(verbs[i:], verb{}) - 1
 		case addBias:
-			d.launch("add_row", size{x: (n + 255) / 256, y: 1, threads: 256}, v.dst, v.w, v.in, int64(n))
+			d.addRow(v.dst, v.w, n, n)
 		case gateRow:
-			d.launch("gate", size{x: (n + 255) / 256, y: 1, threads: 256}, v.dst, v.x, v.in, v.curve)
+			d.gate(v.dst, v.x, 1, n, v.curve)
 		case addRow:
-			d.launch("add", size{x: (n + 255) / 256, y: 1, threads: 256}, v.dst, v.x, int64(n))
+			d.add(v.dst, v.x, n)
 		case attendRow:
 			d.lookAt(v, at, r.parts)
 			at += placeBytes
 		}
 	}
+}
+
+// norm, addRow, gate and add launch what the verbs of these names do, at once or from the queue.
+func (d *device) norm(dst, x, w cu.DevicePtr, rows, cols int, epsilon float32) {
+	d.launch("rms_norm", size{x: rows, y: 1, threads: min(1024, (cols+127)/128*32)}, dst, x, w, int32(cols), epsilon)
+}
+
+func (d *device) addRow(dst, w cu.DevicePtr, n, cols int) {
+	d.launch("add_row", size{x: (n + 255) / 256, y: 1, threads: 256}, dst, w, int32(cols), int64(n))
+}
+
+func (d *device) gate(dst, gateUp cu.DevicePtr, rows, cols int, curve int32) {
+	d.launch("gate", size{x: (cols + 255) / 256, y: rows, threads: 256}, dst, gateUp, int32(cols), curve)
+}
+
+func (d *device) add(dst, x cu.DevicePtr, n int) {
+	d.launch("add", size{x: (n + 255) / 256, y: 1, threads: 256}, dst, x, int64(n))
 }
 
 // line launches a product, of what norm names if it has a weight, with the gate or the sum behind it, and returns how many

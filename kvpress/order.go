@@ -45,7 +45,7 @@ func best(scores []float32, force []int, n int) []int {
 		keys[f] = rank(forced, scores[f], f)
 	}
 	keep := make([]int, 0, min(n, len(keys)))
-	last := nth(slices.Clone(keys), n)
+	last := nth(keys, n)
 	for i, k := range keys {
 		if k <= last {
 			keep = append(keep, i)
@@ -63,6 +63,7 @@ func nth(keys []uint64, n int) uint64 {
 	if n > len(keys) {
 		return math.MaxUint64
 	}
+	keys = slices.Clone(keys)
 	for shift := 56; len(keys) > 1; shift -= 8 {
 		var counts [256]int
 		for _, k := range keys {
@@ -113,7 +114,7 @@ func bestOfAll(values tensor.Mat, lens []int, force, sure [][]int, total, ties i
 			keys = append(keys, rank(tier[i], v, index))
 		}
 	}
-	last := nth(slices.Clone(keys), total)
+	last := nth(keys, total)
 	keep := make([][]int, len(lens))
 	for h, n := range lens {
 		for i, k := range keys[:n] {

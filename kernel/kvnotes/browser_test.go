@@ -178,9 +178,6 @@ func (l *lab) wait(what, expression string) {
 	}
 }
 
-// awaited makes Evaluate wait for a promise.
-func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
-
 // value reads an expression.
 func (l *lab) value(expression string, into interface{}) {
 	l.t.Helper()

@@ -252,7 +252,7 @@ func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits
 		}
 	}
 	if !wantLogits {
-		return d.backend.Read(nil, w.x.Slice(0, 0))
+		return d.wait(w.x)
 	}
 	d.backend.Norm(w.last, x.Slice(n-1, n), d.norm, d.config.Epsilon)
 	d.backend.MatMul(w.logits, w.last, d.head)
@@ -262,6 +262,9 @@ func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits
 	d.bend(w.result)
 	return nil
 }
+
+// wait ends when the device has done all that it was told, with any matrix of it.
+func (d *decoder) wait(x Buf) error { return d.backend.Read(nil, x.Slice(0, 0)) }
 
 // bend keeps logits below the model's cap, if it has one.
 func (d *decoder) bend(logits []float32) {

@@ -8,18 +8,15 @@ import (
 )
 
 // devices are the backends of this binary, by name.
-var devices struct {
+var devices = struct {
 	sync.Mutex
 	open map[string]func() (Backend, error)
-}
+}{open: map[string]func() (Backend, error){}}
 
 // RegisterDevice makes a backend known to Open. Packages cpu and cuda do so themselves when they are imported.
 func RegisterDevice(name string, open func() (Backend, error)) {
 	devices.Lock()
 	defer devices.Unlock()
-	if devices.open == nil {
-		devices.open = map[string]func() (Backend, error){}
-	}
 	devices.open[name] = open
 }
 

@@ -97,6 +97,9 @@ func (m *LLM) Backend() string { return m.decoder.backend.Name() }
 // Bytes is the memory that the weights take.
 func (m *LLM) Bytes() int64 { return m.decoder.bytes }
 
+// pairBytes is the size of one key-value pair of one head in the caches of the device.
+func (m *LLM) pairBytes() int { return m.decoder.backend.PairBytes(m.Config.Dim) }
+
 // Close frees the weights. Sessions of the model cannot be used any more.
 func (m *LLM) Close() error { return m.decoder.backend.Close() }
 

@@ -143,7 +143,7 @@ func (o *onlooker) layer(int) (*kvpress.Layer, error) {
 		o.K, o.V = append(o.K, keys), append(o.V, keys)
 	}
 	sizes := kvpress.Layer{
-		Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Width: c.Width, Len: lookTokens, Tokens: lookTokens, PairBytes: c.pairBytes(),
+		Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Width: c.Width, Len: lookTokens, Tokens: lookTokens, PairBytes: o.model.pairBytes(),
 	}
 	return kvpress.NewLayer(sizes, o), nil
 }

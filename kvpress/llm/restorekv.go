@@ -56,7 +56,7 @@ func (p RestoreKV) settle(ctx context.Context, s *Session) (kvpress.Press, error
 		budget.PerHead = max(1, budget.PerHead-tokens.Rows)
 	case budget.Total > 0:
 		c := s.model.Config
-		budget.Total = max(1, budget.Total-int64(tokens.Rows*c.Layers*c.KVHeads*s.model.decoder.backend.PairBytes(c.Dim)))
+		budget.Total = max(1, budget.Total-int64(tokens.Rows*c.Layers*c.KVHeads*s.model.pairBytes()))
 	default:
 		budget.Removed = min(1, budget.Removed+float64(tokens.Rows)/float64(len(s.ids)))
 	}

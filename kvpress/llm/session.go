@@ -122,7 +122,7 @@ func (s *Session) Bytes() Bytes {
 	defer s.mu.Unlock()
 	c := s.model.Config
 	b := Bytes{Weights: s.model.Bytes(), KV: s.cache.Bytes(), Peak: s.cache.Peak()}
-	b.Full = int64(len(s.ids)) * int64(c.Layers*c.KVHeads*s.model.decoder.backend.PairBytes(c.Dim))
+	b.Full = int64(len(s.ids)) * int64(c.Layers*c.KVHeads*s.model.pairBytes())
 	b.Live = s.cache.Live()
 	for _, r := range s.record {
 		b.Record += int64(r.Rows * r.Cols * 4)
@@ -170,7 +170,7 @@ type sight struct {
 func (m *LLM) layer(i int, seen sight) (*kvpress.Layer, error) {
 	c, d := m.Config, m.decoder
 	l := kvpress.Layer{
-		Index: i, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Width: c.Width, PairBytes: d.backend.PairBytes(c.Dim),
+		Index: i, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Width: c.Width, PairBytes: m.pairBytes(),
 		Tokens: len(seen.at), Next: seen.next, Window: c.Windows[i],
 	}
 	for h := range c.KVHeads {
@@ -343,7 +343,7 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 		if now == nil {
 			return nil
 		}
-		if err := m.decoder.backend.Read(nil, s.record[layer].Slice(0, 0)); err != nil { // a device may still be reading
+		if err := m.decoder.wait(s.record[layer]); err != nil { // so that the time of the press is its own
 			return err
 		}
 		start := time.Now()
