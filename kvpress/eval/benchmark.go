@@ -1,0 +1,44 @@
+package eval
+
+import (
+	"context"
+
+	"github.com/kvnotes/kvnotes/kvpress/llm"
+)
+
+// A Sample is one question about one context. Samples of the same context are asked of one prefill.
+type Sample struct {
+	ID        string // unique in its benchmark: the same seed or file gives the same
+	Task      string // such as niah_single_1
+	Context   string
+	Question  string
+	Prefix    string            // of the answer, given to the model
+	Answers   []string          // references; what they mean is the metric's business
+	MaxTokens int               // of the answer
+	Details   map[string]string // what a metric or a table needs besides: length, difficulty, classes
+}
+
+// A Measure is what one metric gives for one answer. Over many answers the metric is the sum of Got over the sum of
+// Of, so that metrics which count parts of answers add up as they should.
+type Measure struct {
+	Metric  string // such as string_match
+	Got, Of float64
+}
+
+// A Benchmark makes samples and measures answers to them.
+type Benchmark struct {
+	Name    string // as commands spell it
+	About   string // one line: what it asks, what it needs
+	Samples func(ctx context.Context, m *llm.LLM, o Options) ([]Sample, error)
+	Measure func(s Sample, answer string) []Measure // the first is the one that charts show
+}
+
+// Options say which samples of a benchmark are wanted. The zero value is a sensible small run of each.
+type Options struct {
+	Tasks    []string // of the benchmark; none means all
+	Tokens   int      // length of a context in tokens of the model, for benchmarks that make their texts; 0 means 1,000
+	Samples  int      // of each task; 0 means 10, or all that a file has
+	Seed     int64    // of the first sample
+	Files    []string // JSONL or parquet in the original's layout, for benchmarks that read them
+	Haystack string   // file with the text to hide things in; none means a generated one
+}
