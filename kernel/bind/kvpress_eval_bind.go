@@ -12,7 +12,9 @@ func init() {
 	extend("github.com/kvnotes/kvnotes/kvpress/eval", imports.Package{
 		Name: "eval",
 		Binds: map[string]reflect.Value{
-			"Needle": reflect.ValueOf(kvpress_eval.Needle),
+			"Benchmarks": reflect.ValueOf(kvpress_eval.Benchmarks),
+			"Find":       reflect.ValueOf(kvpress_eval.Find),
+			"Needle":     reflect.ValueOf(kvpress_eval.Needle),
 		},
 		Types: map[string]reflect.Type{
 			"Benchmark": reflect.TypeOf((*kvpress_eval.Benchmark)(nil)).Elem(),
@@ -30,6 +32,8 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/eval.Benchmark.Measure": "Measure func(s Sample, answer string) []Measure\n\nthe first is the one that charts show",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Benchmark.Name":    "Name string\n\nas commands spell it",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Benchmark.Samples": "Samples func(ctx context.Context, m *llm.LLM, o Options) ([]Sample, error)",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Benchmarks":        "func Benchmarks() []Benchmark\n\nBenchmarks lists what models can be asked.",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Find":              "func Find(name string) (Benchmark, error)\n\nFind is the benchmark of a name.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Measure":           "type Measure struct {\n\tMetric\tstring\t// such as string_match\n\tGot, Of\tfloat64\n}\n\nA Measure is what one metric gives for one answer. Over many answers the metric is the sum of Got over the sum of\nOf, so that metrics which count parts of answers add up as they should.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Measure.Got":       "Got float64",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Measure.Metric":    "Metric string\n\nsuch as string_match",
