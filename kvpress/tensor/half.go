@@ -43,3 +43,18 @@ func fromHalf(h uint16) float32 {
 	}
 	return math.Float32frombits(sign | (exponent+112)<<23 | fraction<<13)
 }
+
+// toHalf rounds to the nearest half-precision number, to even in the middle; what is too large becomes infinite.
+func toHalf(x float32) uint16 {
+	bits := math.Float32bits(x)
+	sign, size := uint16(bits>>16&0x8000), bits&^(1<<31)
+	switch {
+	case size > 255<<23: // NaN
+		return sign | 0x7e00
+	case size >= 0x477ff000: // rounds past the largest
+		return sign | 0x7c00
+	case size < 113<<23: // below the normal numbers: adding one half puts their last bit where float32's is
+		return sign | uint16(math.Float32bits(math.Float32frombits(size)+0.5)-126<<23)
+	}
+	return sign | uint16((size+0xfff+size>>13&1)>>13-112<<10)
+}

@@ -18,7 +18,8 @@ const kernelRows = 6
 type Weight struct {
 	Out, In int
 	single  []float32 // packed float32, or
-	half    []uint16  // packed bfloat16
+	half    []uint16  // packed bfloat16, or
+	few     *groups   // 8 or 4 bits
 }
 
 func checkPack(out, in, numbers int) error {
@@ -79,10 +80,19 @@ func packPanel(panel []float32, m Mat, first int) {
 }
 
 // Bytes is the size of the weight in memory.
-func (w *Weight) Bytes() int64 { return int64(4*len(w.single) + 2*len(w.half)) }
+func (w *Weight) Bytes() int64 {
+	if w.few != nil {
+		return int64(len(w.few.data))
+	}
+	return int64(4*len(w.single) + 2*len(w.half))
+}
 
 // Row writes row i as float32.
 func (w *Weight) Row(dst []float32, i int) {
+	if w.few != nil {
+		w.few.row(w, dst[:w.In], i)
+		return
+	}
 	at := i/panelCols*panelCols*w.In + i%panelCols
 	for k := range w.In {
 		if w.half != nil {
@@ -132,7 +142,11 @@ func (w *Weight) MulTRows(dst, x Mat, from, to int) {
 // panel computes the outputs of one panel for all rows.
 func (w *Weight) panel(r *room, dst, x Mat, p, from, to int) {
 	b := w.single
-	if w.half != nil {
+	if w.few != nil {
+		r.panel = grown(r.panel, w.blocks()*GroupLen*panelCols)
+		w.few.widen(w, r.panel, panelCols, p)
+		b = r.panel
+	} else if w.half != nil {
 		r.panel = grown(r.panel, w.In*panelCols)
 		widen(r.panel, w.half[p*panelCols*w.In:(p+1)*panelCols*w.In])
 		b = r.panel
@@ -180,24 +194,35 @@ const gemvPanels = 16
 
 // gemv is the product with a single row: as fast as the weights can be read.
 func (w *Weight) gemv(dst, x []float32, from, to int) {
+	var sums []float32
+	if w.few != nil {
+		r := rooms.Get().(*room)
+		defer rooms.Put(r)
+		x, sums = w.grouped(r, x)
+	}
 	first, panels := from/panelCols, (to-from+panelCols-1)/panelCols
 	Parallel((panels+gemvPanels-1)/gemvPanels, func(task int) {
 		p := first + task*gemvPanels
 		n := min(gemvPanels, first+panels-p)
 		out := dst[p*panelCols-from : min(len(dst), (p+n)*panelCols-from)]
 		if len(out) == n*panelCols {
-			w.gemvPart(out, x, p, n)
+			w.gemvPart(out, x, sums, p, n)
 			return
 		}
 		r := rooms.Get().(*room)
 		r.c = grown(r.c, n*panelCols)
-		w.gemvPart(r.c, x, p, n)
+		w.gemvPart(r.c, x, sums, p, n)
 		copy(out, r.c)
 		rooms.Put(r)
 	})
 }
 
-func (w *Weight) gemvPart(dst, x []float32, p, n int) {
+// gemvPart multiplies one row with n panels from panel p on; sums are those of the row's groups, for weights that have them.
+func (w *Weight) gemvPart(dst, x, sums []float32, p, n int) {
+	if w.few != nil {
+		w.few.gemv(w, dst, x, sums, p, n)
+		return
+	}
 	at, end := p*panelCols*w.In, (p+n)*panelCols*w.In
 	if w.half != nil {
 		gemvHalf(dst, x, w.half[at:end])

@@ -1,0 +1,222 @@
+package tensor
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// GroupLen is how many inputs of an output share a scale in quantised weights, as in GGUF's Q8_0 and Q4_1.
+const GroupLen = 32
+
+// groups are weights of 8 or 4 bits. Panels of 16 outputs follow each other, in a panel group after group of 32 inputs:
+// first the codes, dword by dword the 16 outputs together, then their 16 scales and, with 4 bits, 16 minima, as half
+// precision. The four bytes of an output's dword are four inputs that follow each other; with 4 bits their high halves
+// are the inputs 16 further on. So codes lie in the order of GGUF's blocks, and processors can multiply four at once.
+type groups struct {
+	bits int // 8: code (signed) times scale; 4: code times scale, plus minimum
+	data []byte
+}
+
+// blockBytes is the size of a group of one output, in GGUF's blocks and here.
+func blockBytes(bits int) int {
+	if bits == 8 {
+		return 2 + GroupLen
+	}
+	return 4 + GroupLen/2
+}
+
+// groupBytes is the size of a group of a whole panel.
+func (g *groups) bytes() int { return panelCols * blockBytes(g.bits) }
+
+// codes is where the scales begin.
+func (g *groups) codes() int { return panelCols * GroupLen * g.bits / 8 }
+
+// blocks is how many groups an output has; the last one may be filled up with zeros.
+func (w *Weight) blocks() int { return (w.In + GroupLen - 1) / GroupLen }
+
+// PackGroups packs weights of 8 bits (blocks of GGUF's Q8_0: a scale in half precision, 32 codes) or 4 bits (Q4_1: a
+// scale, a minimum, 16 bytes of codes), row after row in one part or several. Codes and scales stay what they are.
+func PackGroups(bits, out, in int, parts ...[]byte) (*Weight, error) {
+	if bits != 8 && bits != 4 {
+		return nil, fmt.Errorf("weights of %d bits in groups are not known: 8 or 4", bits)
+	}
+	w := &Weight{Out: out, In: in, few: &groups{bits: bits}}
+	block := blockBytes(bits)
+	size := block * w.blocks()
+	var rows [][]byte
+	for _, part := range parts {
+		for ; len(part) >= size && size > 0; part = part[size:] {
+			rows = append(rows, part[:size])
+		}
+		if len(part) != 0 {
+			return nil, fmt.Errorf("blocks of %d inputs take %d bytes a row, %d are left over", in, size, len(part))
+		}
+	}
+	if out < 1 || in < 1 || len(rows) != out {
+		return nil, fmt.Errorf("a weight of %d outputs and %d inputs has %d rows of blocks, %d were given", out, in, out, len(rows))
+	}
+	g := w.few
+	g.data = make([]byte, w.panels()*w.blocks()*g.bytes())
+	head, dwords := block-GroupLen*bits/8, GroupLen*bits/8/4
+	Parallel(w.panels(), func(p int) {
+		for b := range w.blocks() {
+			group := w.group(p, b)
+			for j := range min(panelCols, out-p*panelCols) {
+				from := rows[p*panelCols+j][b*block : (b+1)*block]
+				for d := range dwords {
+					copy(group[4*(d*panelCols+j):4*(d*panelCols+j)+4], from[head+4*d:])
+				}
+				for s := range head / 2 {
+					copy(group[g.codes()+2*(s*panelCols+j):g.codes()+2*(s*panelCols+j)+2], from[2*s:])
+				}
+			}
+		}
+	})
+	return w, nil
+}
+
+// group is one group of a panel.
+func (w *Weight) group(panel, block int) []byte {
+	size := w.few.bytes()
+	at := (panel*w.blocks() + block) * size
+	return w.few.data[at : at+size]
+}
+
+// number is one weight: input i of a group, output j of the panel.
+func (g *groups) number(group []byte, i, j int) float32 {
+	scales := group[g.codes():]
+	scale := fromHalf(binary.LittleEndian.Uint16(scales[2*j:]))
+	if g.bits == 8 {
+		return scale * float32(int8(group[4*(i/4*panelCols+j)+i%4]))
+	}
+	code := group[4*(i%16/4*panelCols+j)+i%4]
+	if i >= 16 {
+		code >>= 4
+	}
+	return scale*float32(code&15) + fromHalf(binary.LittleEndian.Uint16(scales[2*(panelCols+j):]))
+}
+
+// row writes one output as float32.
+func (g *groups) row(w *Weight, dst []float32, row int) {
+	for i := range dst {
+		dst[i] = g.number(w.group(row/panelCols, i/GroupLen), i%GroupLen, row%panelCols)
+	}
+}
+
+// widen writes a panel as float32, an input every stride numbers; there is room for whole groups.
+func (g *groups) widen(w *Weight, dst []float32, stride, panel int) {
+	from := w.few.data[panel*w.blocks()*g.bytes() : (panel+1)*w.blocks()*g.bytes()]
+	widenGroups(g, dst, stride, w.blocks(), from)
+}
+
+func widenGroupsGo(g *groups, dst []float32, stride, blocks int, panel []byte) {
+	for b := range blocks {
+		group := panel[b*g.bytes() : (b+1)*g.bytes()]
+		for i := range GroupLen {
+			for j := range panelCols {
+				dst[(b*GroupLen+i)*stride+j] = g.number(group, i, j)
+			}
+		}
+	}
+}
+
+// gemv multiplies one row with n panels from panel p on. x fills whole groups, and sums are the sums of its groups.
+func (g *groups) gemv(w *Weight, dst, x, sums []float32, p, n int) {
+	size := w.blocks() * g.bytes()
+	for i := range n {
+		gemvGroups(g, dst[i*panelCols:(i+1)*panelCols], x, sums, g.data[(p+i)*size:(p+i+1)*size])
+	}
+}
+
+func gemvGroupsGo(g *groups, dst, x, sums []float32, panel []byte) {
+	clear(dst)
+	for b, sum := range sums {
+		group := panel[b*g.bytes() : (b+1)*g.bytes()]
+		scales := group[g.codes():]
+		for j := range dst {
+			var s float32
+			for i, v := range x[b*GroupLen : (b+1)*GroupLen] {
+				if g.bits == 8 {
+					s += v * float32(int8(group[4*(i/4*panelCols+j)+i%4]))
+					continue
+				}
+				s += v * float32(group[4*(i%16/4*panelCols+j)+i%4]>>(i/16*4)&15)
+			}
+			dst[j] += s * fromHalf(binary.LittleEndian.Uint16(scales[2*j:]))
+			if g.bits == 4 {
+				dst[j] += sum * fromHalf(binary.LittleEndian.Uint16(scales[2*(panelCols+j):]))
+			}
+		}
+	}
+}
+
+// grouped fills a row up to whole groups and adds each group up; the results lie in room.
+func (w *Weight) grouped(r *room, x []float32) (filled, sums []float32) {
+	n := w.blocks() * GroupLen
+	r.a = grown(r.a, n+w.blocks())
+	filled, sums = r.a[:n], r.a[n:]
+	clear(filled[copy(filled, x):])
+	for b := range sums {
+		sums[b] = Sum(filled[b*GroupLen : (b+1)*GroupLen])
+	}
+	return filled, sums
+}
+
+// Quantise packs numbers into blocks as GGUF does, of 8 or 4 bits, rows of in numbers each; a last group that is not
+// full is filled up with zeros. With 8 bits the largest number of a group gets code 127 or -127, with 4 bits the
+// smallest gets 0 and the largest 15.
+func Quantise(bits int, rows Mat) []byte {
+	blocks, block := (rows.Cols+GroupLen-1)/GroupLen, blockBytes(bits)
+	out := make([]byte, rows.Rows*blocks*block)
+	Parallel(rows.Rows, func(i int) {
+		var group [GroupLen]float32
+		for b := range blocks {
+			clear(group[copy(group[:], rows.Row(i)[b*GroupLen:]):])
+			to := out[(i*blocks+b)*block : (i*blocks+b+1)*block]
+			if bits == 8 {
+				quantise8(to, group[:])
+			} else {
+				quantise4(to, group[:])
+			}
+		}
+	})
+	return out
+}
+
+func quantise8(to []byte, x []float32) {
+	var top float32
+	for _, v := range x {
+		top = max(top, v, -v)
+	}
+	scale := toHalf(top / 127)
+	binary.LittleEndian.PutUint16(to, scale)
+	inverse := reciprocal(fromHalf(scale))
+	for i, v := range x {
+		to[2+i] = byte(int8(max(-127, min(127, math.RoundToEven(float64(v*inverse))))))
+	}
+}
+
+func quantise4(to []byte, x []float32) {
+	low, high := x[0], x[0]
+	for _, v := range x {
+		low, high = min(low, v), max(high, v)
+	}
+	minimum := toHalf(low)
+	scale := toHalf((high - low) / 15)
+	binary.LittleEndian.PutUint16(to, scale)
+	binary.LittleEndian.PutUint16(to[2:], minimum)
+	low = fromHalf(minimum)
+	inverse := reciprocal(fromHalf(scale))
+	code := func(v float32) byte { return byte(max(0, min(15, (v-low)*inverse+0.5))) }
+	for i := range GroupLen / 2 {
+		to[4+i] = code(x[i]) | code(x[i+GroupLen/2])<<4
+	}
+}
+
+func reciprocal(x float32) float32 {
+	if x == 0 {
+		return 0
+	}
+	return 1 / x
+}
