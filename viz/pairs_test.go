@@ -22,7 +22,7 @@ func TestHeadBudgetTellsTheTruth(t *testing.T) {
 		}
 		// Both bars stand in the drawing, beside the sign in the legend.
 		for _, color := range []string{css(hues[7]), css(hues[0])} {
-			if n := fills(c.SVG())[color]; n != len(s.Lens()[2])+1 {
+			if n := len(rectangles(c.SVG(), color)); n != len(s.Lens()[2])+1 {
 				t.Errorf("%d rectangles of colour %s for %d heads", n, color, len(s.Lens()[2]))
 			}
 		}

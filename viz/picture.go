@@ -6,7 +6,6 @@ import (
 	"image/color"
 	"io"
 	"math"
-	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -15,7 +14,6 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // px is a length in pixels of a screen with 96 to the inch.
@@ -30,10 +28,9 @@ func letters(size float64) text.Style {
 
 // svg draws the figure as SVG.
 func (f *figure) svg() (string, error) {
-	c := vgsvg.New(px(width), px(float64(f.height())))
+	c := newSVG(px(width), px(float64(f.height())))
 	text, err := f.picture(c, c)
-	// Readers without the font get one with letters of the same width.
-	return strings.ReplaceAll(string(text), "font-family:Liberation Sans;", "font-family:Liberation Sans,Arial,Helvetica,sans-serif;"), err
+	return string(text), err
 }
 
 // png draws the figure as dots on a transparent ground.

@@ -11,7 +11,7 @@ import (
 const (
 	stripColumns = 124
 	stripRows    = 90
-	columnWidth  = 7.1
+	columnWidth  = 71 // tenths of a pixel
 	rowHeight    = 17
 )
 
@@ -67,16 +67,17 @@ func (c counted) drawing(title string, runs []run) (string, bool) {
 	// The letters stand on paper: over a tint, no ink can be read on white and on black.
 	fmt.Fprintf(&b, `<rect x="4" y="%d" width="%d" height="%d" rx="4" fill="#fff"/>`, head-4, width-8, height-head)
 	b.WriteString(`<g font-family="Liberation Mono,Menlo,Consolas,monospace" font-size="11.8" fill="#111">`)
-	for _, p := range pieces {
-		p.draw(&b, head)
+	grounds(&b, pieces, 10, head)
+	lettering(&b, pieces, 10, head)
+	var scale []piece
+	for i, l := range []int{0, 2, 4, 6, 8} {
+		scale = append(scale, piece{column: 7 * i, columns: 6, level: l, text: fmt.Sprintf("%4d %%", 100*l/levels)})
 	}
-	x := 10
 	y := head + rowHeight*(row+1) + 14
-	for _, l := range []int{0, 2, 4, 6, 8} {
-		piece{level: l, columns: 6, text: fmt.Sprintf("%4d %%", 100*l/levels)}.at(&b, float64(x), float64(y))
-		x += 52
-	}
-	fmt.Fprintf(&b, `</g><text x="%d" y="%d" font-size="12">of the heads keep the token</text></svg>`, x+4, y+12)
+	grounds(&b, scale, 10, y)
+	lettering(&b, scale, 10, y)
+	x := 20 + columnWidth*7*len(scale)/10
+	fmt.Fprintf(&b, `</g><text x="%d" y="%d" font-size="12">of the heads keep the token</text></svg>`, x, y+12)
 	return b.String(), true
 }
 
@@ -101,26 +102,46 @@ func columnsIn(text string) int {
 	return n
 }
 
-func (p piece) draw(b *strings.Builder, top int) {
-	p.at(b, 10+columnWidth*float64(p.column), float64(top+rowHeight*p.row))
+// grounds tints what stands behind the letters, all pieces of a level at once.
+func grounds(b *strings.Builder, pieces []piece, left, top int) {
+	for level := 1; level <= levels; level++ {
+		var path strings.Builder
+		for _, p := range pieces {
+			if p.level == level {
+				wide := tenths(columnWidth * p.columns)
+				fmt.Fprintf(&path, "M%s,%dh%sv%dh-%sz", tenths(10*left+columnWidth*p.column), top+rowHeight*p.row, wide, rowHeight-1, wide)
+			}
+		}
+		if path.Len() > 0 {
+			fmt.Fprintf(b, `<path fill="#0072b2" fill-opacity="%.2g" d="%s"/>`, opacity(level), path.String())
+		}
+	}
 }
 
-// at draws the ground of a piece and its letters, stretched to its columns whatever the reader's font.
-func (p piece) at(b *strings.Builder, x, y float64) {
-	wide := columnWidth * float64(p.columns)
-	if p.level > 0 {
-		fmt.Fprintf(b, `<rect x="%.1f" y="%.0f" width="%.1f" height="%d" fill="rgb(0,114,178)" fill-opacity="%.2g"/>`, x, y, wide, rowHeight-1, opacity(p.level))
+// lettering writes the texts of pieces, stretched to their columns whatever the reader's font. Neighbours of one ink are one
+// text, unless two blanks meet, of which readers of SVG drop one.
+func lettering(b *strings.Builder, pieces []piece, left, top int) {
+	for i := 0; i < len(pieces); {
+		first, text := pieces[i], pieces[i].text
+		for i++; i < len(pieces) && first.joins(pieces[i], text); i++ {
+			text += pieces[i].text
+		}
+		text = strings.TrimRightFunc(text, unicode.IsSpace)
+		shown := strings.TrimLeftFunc(text, unicode.IsSpace)
+		if shown == "" { // blanks at the ends are left out, for readers of SVG drop them in their own ways
+			continue
+		}
+		pale := ""
+		if first.level == 0 {
+			pale = ` opacity=".55"`
+		}
+		x := 10*left + columnWidth*(first.column+columnsIn(text)-columnsIn(shown))
+		fmt.Fprintf(b, `<text x="%s" y="%d" textLength="%s"%s>%s</text>`, tenths(x), top+rowHeight*first.row+12, tenths(columnWidth*columnsIn(shown)), pale, html.EscapeString(shown))
 	}
-	text := strings.TrimRightFunc(p.text, unicode.IsSpace)
-	letters := strings.TrimLeftFunc(text, unicode.IsSpace)
-	if letters == "" { // blanks at the ends are left out, for readers of SVG drop them in their own ways
-		return
-	}
-	x += columnWidth * float64(columnsIn(text)-columnsIn(letters))
-	wide = columnWidth * float64(columnsIn(letters))
-	pale := ""
-	if p.level == 0 {
-		pale = ` opacity=".55"`
-	}
-	fmt.Fprintf(b, `<text x="%.1f" y="%.0f" textLength="%.1f"%s>%s</text>`, x, y+12, wide, pale, html.EscapeString(letters))
+}
+
+// joins reports whether a piece goes on where a text that began with p ends.
+func (p piece) joins(next piece, text string) bool {
+	return next.row == p.row && (next.level == 0) == (p.level == 0) && next.column == p.column+columnsIn(text) &&
+		!(strings.HasSuffix(text, " ") && strings.HasPrefix(next.text, " "))
 }

@@ -56,16 +56,9 @@ func TestDrawingTellsTheTruth(t *testing.T) {
 		t.Error("the picture in the page is not the drawing")
 	}
 	for h := range 2 {
-		rect := regexp.MustCompile(`<path d="M[\d.]+,([\d.]+)L[\d.]+,[\d.]+L[\d.]+,([\d.]+)L[^"]*Z" style="fill:` + strings.ToUpper(css(hue(h))) + `"`)
-		bars := rect.FindAllStringSubmatch(svg, -1)[1:] // the first is in the legend
-		if len(bars) != 2 {
-			t.Fatalf("head %d: %d bars for 2 layers", h, len(bars))
-		}
-		var heights []float64
-		for _, b := range bars {
-			low, _ := strconv.ParseFloat(b[1], 64)
-			high, _ := strconv.ParseFloat(b[2], 64)
-			heights = append(heights, high-low)
+		heights := rectangles(svg, css(hue(h)))[1:] // the first is in the legend
+		if len(heights) != 2 {
+			t.Fatalf("head %d: %d bars for 2 layers", h, len(heights))
 		}
 		if want := float64(k.Lens[0][h]) / float64(k.Lens[1][h]); math.Abs(heights[0]/heights[1]-want) > 0.01*want {
 			t.Errorf("head %d: bars are as %g to 1, the numbers as %g to 1", h, heights[0]/heights[1], want)
@@ -74,7 +67,7 @@ func TestDrawingTellsTheTruth(t *testing.T) {
 	// A cell has the colour of its share, one mark for each head.
 	for _, lens := range k.Lens {
 		for _, n := range lens {
-			if fills(svg)[css(shade(float64(n)/50))] == 0 {
+			if len(rectangles(svg, css(shade(float64(n)/50)))) == 0 {
 				t.Errorf("no cell has the colour of %d of 50 pairs", n)
 			}
 		}

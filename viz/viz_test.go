@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"regexp"
-	"strings"
+	"strconv"
 	"testing"
 
 	"github.com/kvnotes/kvnotes/kvpress"
@@ -108,13 +108,16 @@ func named(t *testing.T, c *Chart, name string) [][]float64 {
 
 func close5(a, b float64) bool { return math.Abs(a-b) <= 1e-4*math.Max(math.Abs(a), math.Abs(b)) }
 
-// fills counts the rectangles of a drawing by their colour.
-func fills(svg string) map[string]int {
-	all := map[string]int{}
-	for _, m := range regexp.MustCompile(`<path d="[^"]*Z"\s+style="fill:(#[0-9A-Fa-f]{6})`).FindAllStringSubmatch(svg, -1) {
-		all[strings.ToLower(m[1])]++
+// rectangles are what a drawing fills with a colour: the height of each.
+func rectangles(svg, colour string) []float64 {
+	var heights []float64
+	for _, path := range regexp.MustCompile(`<path fill="`+colour+`" d="([^"]*)"`).FindAllStringSubmatch(svg, -1) {
+		for _, m := range regexp.MustCompile(`m[-\d.]+,?[-\d.]+h[-\d.]+v([-\d.]+)h[-\d.]+z`).FindAllStringSubmatch(path[1], -1) {
+			height, _ := strconv.ParseFloat(m[1], 64)
+			heights = append(heights, math.Abs(height))
+		}
 	}
-	return all
+	return heights
 }
 
 // pictureIn is the drawing inside the hypertext of a chart.
