@@ -15,21 +15,28 @@ import (
 type draft struct {
 	// make writes the sample with so many units of hay (lines, documents, words), and so many words of hay more, less
 	// than a unit.
-	make func(r *rand.Rand, units, words int) Sample
-	// fewest units that the sample can have.
-	fewest int
+	make   func(r *rand.Rand, units, words int) Sample
+	fewest int  // units that the sample can have
+	fill   bool // words fill it up
 }
 
 // generate makes the samples of a task, each as long as the options say and at most 2 % shorter. The length is what
-// the model reads and writes: context, question, prefix and the room for the answer, as RULER counts.
-func generate(ctx context.Context, m *llm.LLM, o Options, task string, d draft) ([]Sample, error) {
+// the model reads and writes: context, question, prefix and the room for the answer, as RULER counts. Of several drafts
+// it takes the first that can be so short.
+func generate(ctx context.Context, m *llm.LLM, o Options, task string, drafts ...draft) ([]Sample, error) {
 	var samples []Sample
 	for i := range o.samples() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		seed := o.Seed + int64(i)
-		s, err := d.fit(m, task, seed, o.tokens())
+		var s Sample
+		var err error
+		for _, d := range drafts {
+			if s, err = d.fit(m, task, seed, o.tokens()); err == nil {
+				break
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -48,21 +55,24 @@ func (d draft) fit(m *llm.LLM, task string, seed int64, tokens int) (Sample, err
 	}
 	fits := func(units, words int) bool { return sampleTokens(m, write(units, words)) <= tokens }
 	units := most(d.fewest, func(n int) bool { return fits(n, 0) })
-	words := most(0, func(n int) bool { return fits(units, n) })
+	words := 0
+	if d.fill {
+		words = most(0, func(n int) bool { return n < fillAtMost && fits(units, n) })
+	}
 	return write(units, words), nil
 }
 
-// longest search for words to fill up with: a unit is never as long.
-const farthest = 1 << 24
+// words that a sample is filled up with: a unit of hay has fewer.
+const fillAtMost = 4096
 
 // most is the largest n from the least on that still fits; what is larger fits less.
 func most(least int, fits func(n int) bool) int {
 	step := 1
-	for least+step < farthest && fits(least+step) {
+	for fits(least + step) {
 		least, step = least+step, 2*step
 	}
 	for ; step > 0; step /= 2 {
-		if least+step < farthest && fits(least+step) {
+		if fits(least + step) {
 			least += step
 		}
 	}

@@ -20,7 +20,7 @@ var passkeyBenchmark = Benchmark{
 		if _, err := o.wanted([]string{"passkey"}); err != nil {
 			return nil, err
 		}
-		return generate(ctx, m, o, "passkey", draft{make: passkey, fewest: 1})
+		return generate(ctx, m, o, "passkey", draft{make: passkey, fewest: 1, fill: true})
 	},
 	Measure: func(s Sample, answer string) []Measure {
 		return []Measure{{Metric: "accuracy", Got: share(slices.Contains(s.Answers, firstDigits(answer))), Of: 1}}
