@@ -14,7 +14,7 @@ import (
 )
 
 func askCommand() *cobra.Command {
-	var model, backend, file, presses string
+	var model, backend, held, file, presses string
 	var tokens int
 	var sampling llm.Sampling
 	var stop []string
@@ -37,7 +37,7 @@ from a pressed copy for every press that is named.`,
 					return err
 				}
 			}
-			m, err := openModel(model, backend)
+			m, err := openModel(model, backend, held)
 			if err != nil {
 				return err
 			}
@@ -74,6 +74,7 @@ from a pressed copy for every press that is named.`,
 	}
 	c.Flags().StringVar(&model, "model", "smollm2", "model name or Hugging Face folder")
 	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on: cpu, cuda, or auto for the GPU where there is one")
+	weightsFlag(c, &held)
 	c.Flags().StringVar(&file, "file", "", "text to ask about; standard input when it is not given")
 	c.Flags().StringVar(&presses, "press", "", "presses to compare, such as snapkv:0.5,knorm:0.75")
 	c.Flags().IntVar(&tokens, "tokens", 50, "longest answer, in tokens")

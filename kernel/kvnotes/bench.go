@@ -37,7 +37,7 @@ type benchedPress struct {
 }
 
 func benchCommand() *cobra.Command {
-	var backend, model, presses string
+	var backend, held, model, presses string
 	var tokens, decode int
 	var asJSON bool
 	c := &cobra.Command{
@@ -57,7 +57,7 @@ func benchCommand() *cobra.Command {
 					return err
 				}
 			}
-			m, err := openModel(model, backend)
+			m, err := openModel(model, backend, held)
 			if err != nil {
 				return err
 			}
@@ -73,6 +73,7 @@ func benchCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on: cpu, cuda, or auto for the GPU where there is one")
+	weightsFlag(c, &held)
 	c.Flags().StringVar(&model, "model", "needle", "model name or Hugging Face folder")
 	c.Flags().IntVar(&tokens, "tokens", 2048, "context tokens to prefill")
 	c.Flags().IntVar(&decode, "decode", 24, "tokens to decode")

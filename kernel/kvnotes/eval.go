@@ -14,7 +14,7 @@ import (
 )
 
 func evalCommand() *cobra.Command {
-	var model, backend, presses string
+	var model, backend, held, presses string
 	var needles eval.Needles
 	var asJSON bool
 	c := &cobra.Command{
@@ -29,7 +29,7 @@ the questions that are answered exactly. The needle model was trained for these 
 			if err != nil {
 				return err
 			}
-			m, err := openModel(model, backend)
+			m, err := openModel(model, backend, held)
 			if err != nil {
 				return err
 			}
@@ -46,6 +46,7 @@ the questions that are answered exactly. The needle model was trained for these 
 	}
 	c.Flags().StringVar(&model, "model", "needle", "model name or Hugging Face folder")
 	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on: cpu, cuda, or auto for the GPU where there is one")
+	weightsFlag(c, &held)
 	c.Flags().StringVar(&presses, "press", "random:0.5,streaming_llm:0.5,snapkv(window=16):0.5,expected_attention:0.5", "presses to compare")
 	c.Flags().IntVar(&needles.Texts, "texts", 10, "texts to make")
 	c.Flags().IntVar(&needles.Sentences, "sentences", 110, "sentences of a text")

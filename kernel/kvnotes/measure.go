@@ -12,7 +12,7 @@ import (
 )
 
 func measureCommand() *cobra.Command {
-	var model, backend, out string
+	var model, backend, held, out string
 	var length, skip, sinks, recent int
 	c := &cobra.Command{
 		Use:   "measure stats|duo FILE...",
@@ -36,7 +36,7 @@ queries, for expected_attention_stats; duo is how far back every head looks, for
 				runes := []rune(string(text))
 				texts = append(texts, string(runes[:min(len(runes), length)]))
 			}
-			m, err := openModel(model, backend)
+			m, err := openModel(model, backend, held)
 			if err != nil {
 				return err
 			}
@@ -50,6 +50,7 @@ queries, for expected_attention_stats; duo is how far back every head looks, for
 	}
 	c.Flags().StringVar(&model, "model", "needle", "model name or Hugging Face folder")
 	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on: cpu, cuda, or auto for the GPU where there is one")
+	weightsFlag(c, &held)
 	c.Flags().StringVar(&out, "out", "", "folder to write")
 	c.Flags().IntVar(&length, "length", 1000, "characters that are read of each text")
 	c.Flags().IntVar(&skip, "skip", 4, "first tokens of each text that do not count (stats)")

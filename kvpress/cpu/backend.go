@@ -55,6 +55,18 @@ func (b *Backend) Upload(parts ...weights.Tensor) (llm.Weight, error) {
 		out += rows
 		same = same && p.DType == parts[0].DType
 	}
+	if same && parts[0].DType.Grouped() {
+		bits := map[weights.DType]int{weights.Q8_0: 8, weights.Q4_1: 4}[parts[0].DType]
+		var blocks [][]byte
+		for _, p := range parts {
+			blocks = append(blocks, p.Data)
+		}
+		w, err := tensor.PackGroups(bits, out, in, blocks...)
+		if err != nil {
+			return llm.Weight{}, err
+		}
+		return llm.Weight{Out: out, In: in, Bytes: w.Bytes(), Mem: w}, nil
+	}
 	if same && parts[0].DType == weights.BF16 && out > 1 {
 		data := parts[0].Data
 		if len(parts) > 1 {

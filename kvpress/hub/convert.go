@@ -3,13 +3,13 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/kvnotes/kvnotes/kvpress/tensor"
 	"github.com/kvnotes/kvnotes/kvpress/weights"
 )
 
@@ -63,77 +63,122 @@ func (f family) huggingFaceName(name string) (string, bool) {
 }
 
 // Convert turns a GGUF file of a Llama, Qwen2, Qwen3, Phi3 or Gemma3 into a Hugging Face folder with weights in bfloat16.
-// The folder must be there. Of the tokenizer, GGUF does not tell which tokens take the blanks beside them.
+// The folder must be there. Of the tokenizer, GGUF does not tell which tokens take the blanks beside them. Open takes
+// such files as they are.
 func Convert(ctx context.Context, path, dir string, p Progress) error {
 	g, err := weights.OpenGGUF(path)
 	if err != nil {
 		return err
 	}
 	defer g.Close()
-	s, err := readSizes(g)
+	tensors, files, err := translate(g, path)
 	if err != nil {
 		return err
 	}
-	var tensors []weights.Tensor
-	tied := true
-	names := g.Names()
-	for i, name := range names {
+	for i := range tensors {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if tensors[i], err = tensors[i].Rounded(weights.BF16); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		p.tell("convert", int64(i+1), int64(len(tensors)))
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return weights.Write(filepath.Join(dir, "model.safetensors"), tensors, map[string]string{"format": "pt"})
+}
+
+// openGGUF takes a GGUF file as a model, its weights packed as they are.
+func openGGUF(path string) (*Model, error) {
+	g, err := weights.OpenGGUF(path)
+	if err != nil {
+		return nil, err
+	}
+	tensors, files, err := translate(g, path)
+	if err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return &Model{
+		Name: strings.TrimSuffix(filepath.Base(path), ".gguf"), Dir: filepath.Dir(path), Config: files["config.json"],
+		GenerationConfig: files["generation_config.json"], Tokenizer: files["tokenizer.json"], TokenizerConfig: files["tokenizer_config.json"],
+		Weights: g.File(tensors),
+	}, nil
+}
+
+// translate gives the tensors of a GGUF file the names and the order of rows that Hugging Face folders have, and makes
+// the files beside them.
+func translate(g *weights.GGUF, path string) (tensors []weights.Tensor, files map[string][]byte, err error) {
+	s, err := readSizes(g)
+	if err != nil {
+		return nil, nil, err
+	}
+	tied := true
+	for _, name := range g.Names() {
 		if s.kind == "phi3" && (name == longFactors || name == shortFactors) { // they go into config.json
 			continue
 		}
 		to, ok := s.huggingFaceName(name)
 		if !ok {
-			return fmt.Errorf("%s: tensor %s is not part of a %s that this project knows", path, name, s.class)
+			return nil, nil, fmt.Errorf("%s: tensor %s is not part of a %s that this project knows", path, name, s.class)
 		}
-		numbers, shape, err := g.Dequantize(name)
+		t, err := g.Tensor(name)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
+		t.Name = to
 		switch {
 		case s.permuted && strings.HasSuffix(to, "q_proj.weight"):
-			numbers, err = restoreRows(numbers, shape, s.heads)
+			err = restoreRows(&t, s.heads)
 		case s.permuted && strings.HasSuffix(to, "k_proj.weight"):
-			numbers, err = restoreRows(numbers, shape, s.kvHeads)
+			err = restoreRows(&t, s.kvHeads)
 		case s.plusOne && strings.HasSuffix(to, "norm.weight"):
-			for i := range numbers {
-				numbers[i]--
-			}
+			err = minusOne(&t)
 		case to == "lm_head.weight":
 			tied = false
-		case to == "model.embed_tokens.weight" && len(shape) == 2:
-			s.vocabulary = shape[0]
+		case to == "model.embed_tokens.weight" && len(t.Shape) == 2:
+			s.vocabulary = t.Shape[0]
 		}
 		if err != nil {
-			return fmt.Errorf("%s: tensor %s: %w", path, name, err)
+			return nil, nil, fmt.Errorf("%s: tensor %s: %w", path, name, err)
 		}
-		data := make([]byte, 2*len(numbers))
-		tensor.ToBF16(data, numbers)
-		tensors = append(tensors, weights.Tensor{Name: to, DType: weights.BF16, Shape: shape, Data: data})
-		p.tell("convert", int64(i+1), int64(len(names)))
+		tensors = append(tensors, t)
 	}
-	if err := writeConfigs(g, s, tied, dir); err != nil {
-		return err
-	}
-	return weights.Write(filepath.Join(dir, "model.safetensors"), tensors, map[string]string{"format": "pt"})
+	files, err = configFiles(g, s, tied)
+	return tensors, files, err
 }
 
 // restoreRows undoes what GGUF does to the rows of query and key projections: there the two channels of a rotating
 // pair lie beside each other, here they are half a head apart.
-func restoreRows(numbers []float32, shape []int, heads int) ([]float32, error) {
-	if len(shape) != 2 || shape[0]%(2*heads) != 0 {
-		return nil, fmt.Errorf("shape %v does not divide into %d heads", shape, heads)
+func restoreRows(t *weights.Tensor, heads int) error {
+	if len(t.Shape) != 2 || t.Shape[0]%(2*heads) != 0 {
+		return fmt.Errorf("shape %v does not divide into %d heads", t.Shape, heads)
 	}
-	out := make([]float32, len(numbers))
-	dim, cols := shape[0]/heads, shape[1]
-	for row := range shape[0] {
-		h, r := row/dim, row%dim
+	out := make([]byte, len(t.Data))
+	dim, row := t.Shape[0]/heads, len(t.Data)/t.Shape[0]
+	for i := range t.Shape[0] {
+		h, r := i/dim, i%dim
 		from := h*dim + 2*(r%(dim/2)) + r/(dim/2)
-		copy(out[row*cols:(row+1)*cols], numbers[from*cols:])
+		copy(out[i*row:(i+1)*row], t.Data[from*row:])
 	}
-	return out, nil
+	t.Data = out
+	return nil
+}
+
+// minusOne takes the 1 out of the weight of a norm.
+func minusOne(t *weights.Tensor) error {
+	numbers, err := t.Float32()
+	if err != nil {
+		return err
+	}
+	for i := range numbers {
+		numbers[i]--
+	}
+	*t = weights.Floats(t.Name, numbers, t.Shape...)
+	return nil
 }
 
 // sizes are what config.json says of a model.
@@ -236,14 +281,15 @@ func (s sizes) scaling(g *weights.GGUF) (map[string]interface{}, error) {
 	}
 }
 
-func writeConfigs(g *weights.GGUF, s sizes, tied bool, dir string) error {
+// configFiles are the files of a Hugging Face folder but for the weights, by name.
+func configFiles(g *weights.GGUF, s sizes, tied bool) (map[string][]byte, error) {
 	tokenizer, tokenizerConfig, err := tokenizerFiles(g, s)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	scaling, err := s.scaling(g)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	config := map[string]interface{}{
 		"architectures": []string{s.class}, "model_type": s.kind, "attention_bias": false, "attention_dropout": 0.0,
@@ -276,16 +322,15 @@ func writeConfigs(g *weights.GGUF, s sizes, tied bool, dir string) error {
 	for name, id := range s.special {
 		config[name+"_token_id"], generation[name+"_token_id"] = id, id
 	}
+	files := map[string][]byte{}
 	for name, content := range map[string]interface{}{
 		"config.json": config, "generation_config.json": generation, "tokenizer.json": tokenizer, "tokenizer_config.json": tokenizerConfig,
 	} {
 		text, err := json.MarshalIndent(content, "", "  ")
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), append(text, '\n'), 0o644); err != nil {
-			return err
-		}
+		files[name] = append(text, '\n')
 	}
-	return nil
+	return files, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/needle"
 	"github.com/kvnotes/kvnotes/kvpress/weights"
@@ -26,8 +27,9 @@ type Model struct {
 // Close unmaps the weights.
 func (m *Model) Close() error { return m.Weights.Close() }
 
-// Open finds a model: "needle", which is part of the program; "smollm2", after Pull; the path of a Hugging Face
-// folder; or ORG/NAME or ORG/NAME@REVISION in the Hugging Face cache, after Pull or another tool put it there.
+// Open finds a model: "needle", which is part of the program; "smollm2" or "smollm2.gguf", after Pull; the path of a Hugging Face
+// folder or of a GGUF file; or ORG/NAME or ORG/NAME@REVISION in the Hugging Face cache, after Pull or another tool put it
+// there. Weights of a GGUF file stay packed as they are.
 func Open(name string) (*Model, error) {
 	if name == "needle" {
 		w, err := weights.FromBytes("the embedded model", needle.Weights)
@@ -42,6 +44,13 @@ func Open(name string) (*Model, error) {
 	dir, err := Find(name)
 	if err != nil {
 		return nil, err
+	}
+	if strings.HasSuffix(dir, ".gguf") {
+		m, err := openGGUF(dir)
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", name, err)
+		}
+		return m, nil
 	}
 	m := &Model{Name: filepath.Base(name), Dir: dir}
 	for _, f := range []struct {
@@ -69,26 +78,33 @@ func Open(name string) (*Model, error) {
 	return m, nil
 }
 
-// Find returns the folder of a model.
+// Find returns the folder of a model, or the path of its GGUF file.
 func Find(name string) (string, error) {
-	if info, err := os.Stat(name); err == nil && info.IsDir() {
+	if info, err := os.Stat(name); err == nil && (info.IsDir() || strings.HasSuffix(name, ".gguf")) {
 		return name, nil
 	}
-	if _, ok := recipes[name]; ok {
-		dir, err := pulledFolder(name)
+	if recipe, packed := strings.CutSuffix(name, ".gguf"); recipes[recipe].requirement != "" {
+		dir, err := pulledFolder(recipe)
 		if err != nil {
 			return "", err
 		}
 		err = Verify(dir, false)
 		if errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("model %s is not on this machine yet: kvnotes pull %s", name, name)
+			return "", fmt.Errorf("model %s is not on this machine yet: kvnotes pull %s", name, recipe)
 		}
-		return dir, err
+		if !packed || err != nil {
+			return dir, err
+		}
+		file := filepath.Join(dir, packedName)
+		if _, err := os.Stat(file); err != nil {
+			return "", fmt.Errorf("%s was pulled when its GGUF file was not kept yet: remove %s and pull again", recipe, dir)
+		}
+		return file, nil
 	}
 	if r, ok := parseRepository(name); ok {
 		return r.find()
 	}
-	return "", fmt.Errorf("there is no model %q: name needle, smollm2, a folder, or ORG/NAME[@REVISION] of the Hugging Face hub", name)
+	return "", fmt.Errorf("there is no model %q: name needle, smollm2, a folder, a GGUF file, or ORG/NAME[@REVISION] of the Hugging Face hub", name)
 }
 
 // CacheFolder is where the project keeps what it fetched: $KVNOTES_CACHE, else kvnotes in the user's cache folder.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kvnotes/kvnotes/kvpress/weights"
 )
 
 func TestArticles(t *testing.T) {
@@ -167,17 +169,16 @@ func TestVerify(t *testing.T) {
 
 func TestRowsAreRestored(t *testing.T) {
 	// Two heads of four rows: GGUF keeps the channels of a pair together.
-	in := []float32{0, 2, 1, 3, 4, 6, 5, 7}
-	out, err := restoreRows(in, []int{8, 1}, 2)
-	if err != nil {
+	w := weights.Tensor{DType: weights.F16, Shape: []int{8, 1}, Data: []byte{0, 0, 2, 2, 1, 1, 3, 3, 4, 4, 6, 6, 5, 5, 7, 7}}
+	if err := restoreRows(&w, 2); err != nil {
 		t.Fatal(err)
 	}
-	for i, v := range out {
-		if int(v) != i {
-			t.Fatalf("rows come back as %v", out)
+	for i, v := range w.Data {
+		if int(v) != i/2 {
+			t.Fatalf("rows come back as %v", w.Data)
 		}
 	}
-	if _, err := restoreRows(in, []int{8, 1}, 3); err == nil {
+	if err := restoreRows(&w, 3); err == nil {
 		t.Error("rows that do not divide into heads are accepted")
 	}
 }

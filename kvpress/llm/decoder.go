@@ -43,12 +43,13 @@ type block struct {
 
 // An architecture builds a decoder from named tensors. One file each registers itself here under the name that
 // config.json gives in "architectures".
-var architectures = map[string]func(c Config, f *weights.File, b Backend) (*decoder, error){}
+var architectures = map[string]func(c Config, l *loader) (*decoder, error){}
 
 // loader uploads weights by name, remembers the first failure and counts bytes.
 type loader struct {
 	file    *weights.File
 	backend Backend
+	options Options
 	prefix  string // of all names
 	plusOne bool   // norms multiply by 1 more than what is stored
 	bytes   int64
@@ -56,7 +57,14 @@ type loader struct {
 }
 
 // load stacks the named tensors, whose columns must number in, into a matrix of out rows.
-func (l *loader) load(out, in int, names ...string) Weight {
+func (l *loader) load(out, in int, names ...string) Weight { return l.stack(out, in, false, names) }
+
+// table loads a matrix with a row for every token of the vocabulary.
+func (l *loader) table(out, in int, name string) Weight {
+	return l.stack(out, in, true, []string{name})
+}
+
+func (l *loader) stack(out, in int, table bool, names []string) Weight {
 	parts := l.tensors(names)
 	rows := 0
 	for _, t := range parts {
@@ -71,6 +79,12 @@ func (l *loader) load(out, in int, names ...string) Weight {
 			l.fail(fmt.Errorf("tensor %s has shape %v, config.json asks for %d columns", t.Name, t.Shape, in))
 		}
 		rows += r
+	}
+	if l.err == nil && rows == out {
+		var err error
+		if parts, err = l.options.held(parts, table); err != nil {
+			l.fail(err)
+		}
 	}
 	return l.upload(rows, out, parts, names)
 }
@@ -107,7 +121,7 @@ func (l *loader) norm(n int, name string) Weight {
 	for i := range x {
 		x[i]++
 	}
-	return l.upload(len(x), n, []weights.Tensor{floats(name, x, 1, len(x))}, []string{name})
+	return l.upload(len(x), n, []weights.Tensor{weights.Floats(name, x, 1, len(x))}, []string{name})
 }
 
 func sum(x []int) int {

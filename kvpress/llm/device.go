@@ -25,12 +25,12 @@ const processor = "cpu"
 
 // Open loads a model as Load does, on a device by name: "cpu", "cuda", or "auto" for a GPU where one starts and the
 // processor elsewhere. LLM.Device says which it is, and why.
-func Open(name, device string) (*LLM, error) {
+func Open(name, device string, options ...Options) (*LLM, error) {
 	b, said, err := openDevice(device)
 	if err != nil {
 		return nil, err
 	}
-	m, err := Load(name, b)
+	m, err := Load(name, b, options...)
 	if err != nil {
 		return nil, err
 	}

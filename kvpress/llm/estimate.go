@@ -12,7 +12,7 @@ type Estimate struct {
 	Model        string
 	Tokens       int
 	MaxPositions int   // most tokens that the model reads; 0 when config.json does not say
-	Weights      int64 // on the processor: bf16 stays as it is, all else is float32
+	Weights      int64 // on the processor: bf16 and groups of 8 or 4 bits stay as they are, other packed numbers become bf16, all else is float32
 	TokenKV      int64 // keys and values of one token, over all layers and heads
 	KV           int64 // of the whole context, uncompressed
 	LayerKV      int64 // of one layer: what PrefillWith holds uncompressed at a time
@@ -40,11 +40,14 @@ func EstimateFor(model string, tokens int) (Estimate, error) {
 		if err != nil {
 			return e, err
 		}
-		size := int64(4)
-		if t.DType == weights.BF16 {
-			size = 2
+		switch {
+		case t.DType == weights.BF16 || t.DType.Grouped():
+			e.Weights += int64(len(t.Data))
+		case t.DType.Packed():
+			e.Weights += 2 * int64(t.Elements())
+		default:
+			e.Weights += 4 * int64(t.Elements())
 		}
-		e.Weights += size * int64(t.Elements())
 	}
 	e.LayerKV = int64(tokens) * int64(c.KVHeads*c.pairBytes())
 	e.TokenKV = int64(c.Layers * c.KVHeads * c.pairBytes())

@@ -15,6 +15,9 @@ const finiteBlock = 1 << 20
 // finite reports NaN or infinity in a tensor: numbers whose exponent is all ones. Adding 1 to such an exponent carries
 // into the sign bit, which was cleared; so one word of 8 bytes shows it for 2 or 4 numbers at once.
 func finite(t weights.Tensor) error {
+	if t.DType.Packed() { // codes are whole numbers
+		t = t.Scales()
+	}
 	size, exponent, one := 2, uint64(0x7f80), uint64(0x0080) // bf16
 	switch t.DType {
 	case weights.F16:

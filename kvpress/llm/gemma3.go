@@ -72,8 +72,8 @@ func (raw *rawConfig) ropesOfLayers() error {
 // newGemma3 loads the text half of a Gemma3: norms that multiply by 1 more than what is stored, before and after each
 // block; query and key heads that are normed before they rotate; layers that look back over a window, with a rotation
 // of their own; and embeddings that are scaled.
-func newGemma3(c Config, f *weights.File, b Backend) (*decoder, error) {
-	l := &loader{file: f, backend: b, prefix: gemmaPrefix(f), plusOne: true}
+func newGemma3(c Config, l *loader) (*decoder, error) {
+	l.prefix, l.plusOne = gemmaPrefix(l.file), true
 	d, err := l.decoder(c, func(c Config, at string) block {
 		k := l.llamaBlock(c, at)
 		k.afterAttention = k.mlpNorm // the name is the same, the place is not

@@ -3,8 +3,6 @@ package llm
 import (
 	"fmt"
 	"math"
-
-	"github.com/kvnotes/kvnotes/kvpress/weights"
 )
 
 func init() {
@@ -13,8 +11,7 @@ func init() {
 }
 
 // newLlama loads a Llama: grouped queries, rotary positions, a gated MLP with SiLU. Mistral's weights are the same.
-func newLlama(c Config, f *weights.File, b Backend) (*decoder, error) {
-	l := &loader{file: f, backend: b}
+func newLlama(c Config, l *loader) (*decoder, error) {
 	return l.decoder(c, l.llamaBlock)
 }
 
@@ -25,14 +22,14 @@ func (l *loader) decoder(c Config, load func(c Config, at string) block) (*decod
 		return nil, fmt.Errorf("config.json: hidden_act %q is not supported for %s (supported: silu, gelu_pytorch_tanh)", c.Activation, c.Architecture)
 	}
 	d := &decoder{config: c, backend: l.backend, activation: activation, embedScale: 1}
-	d.embed = l.load(c.Vocabulary, c.Width, "model.embed_tokens.weight")
+	d.embed = l.table(c.Vocabulary, c.Width, "model.embed_tokens.weight")
 	for i := range c.Layers {
 		d.layers = append(d.layers, load(c, fmt.Sprintf("model.layers.%d.", i)))
 	}
 	d.norm = l.norm(c.Width, "model.norm.weight")
 	d.head = d.embed
 	if !c.Tied {
-		d.head = l.load(c.Vocabulary, c.Width, "lm_head.weight")
+		d.head = l.table(c.Vocabulary, c.Width, "lm_head.weight")
 	}
 	d.bytes = l.bytes
 	return d, l.err

@@ -24,6 +24,7 @@ type LLM struct {
 	Folder    string // where its files are; empty for the embedded model
 	Config    Config
 	Tokenizer *tokenizer.Tokenizer
+	Weights   string                 // how they are held, as in Options
 	Chat      map[string]interface{} // variables of the chat template, such as "enable_thinking": false; set before Prefill
 
 	decoder     *decoder
@@ -32,21 +33,28 @@ type LLM struct {
 }
 
 // Load loads a model on a backend: "needle" (in the binary), "smollm2" (after `kvnotes pull smollm2`), the path of a
-// Hugging Face folder, or a name in the Hugging Face cache.
-func Load(name string, b Backend) (*LLM, error) {
+// Hugging Face folder or of a GGUF file, or a name in the Hugging Face cache. Options may be left out.
+func Load(name string, b Backend, options ...Options) (*LLM, error) {
+	o, err := option(options)
+	if err != nil {
+		return nil, err
+	}
 	files, err := hub.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer files.Close()
-	m, err := load(files, b)
+	m, err := load(files, b, o)
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
 	return m, nil
 }
 
-func load(files *hub.Model, b Backend) (*LLM, error) {
+func load(files *hub.Model, b Backend, o Options) (*LLM, error) {
+	if b.Name() != processor && (o.Weights == int8Mode || o.Weights == fourBits) {
+		return nil, fmt.Errorf("weights are held as %s on the processor only: load it there, or as bf16", o.Weights)
+	}
 	c, err := parseConfig(files.Config, files.GenerationConfig)
 	if err != nil {
 		return nil, err
@@ -64,19 +72,22 @@ func load(files *hub.Model, b Backend) (*LLM, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := build(c, files.Weights, b)
+	d, err := build(c, &loader{file: files.Weights, backend: b, options: o})
 	if err != nil {
 		return nil, err
 	}
 	d.short, d.long, d.window = c.Rope.table(0), c.Rope.table(c.Rope.Original+1), c.WindowRope.table(0)
-	m := &LLM{Name: files.Name, Folder: files.Dir, Config: c, Tokenizer: t, decoder: d}
-	m.fingerprint, err = fingerprint(files)
+	m := &LLM{Name: files.Name, Folder: files.Dir, Config: c, Tokenizer: t, Weights: o.Weights, decoder: d}
+	m.fingerprint, err = fingerprint(files, o)
 	return m, err
 }
 
-// fingerprint hashes the configuration, the tokenizer and the beginning of every tensor.
-func fingerprint(files *hub.Model) (string, error) {
+// fingerprint hashes the configuration, the tokenizer, the beginning of every tensor, and how they are held.
+func fingerprint(files *hub.Model, o Options) (string, error) {
 	sum := sha256.New()
+	if o.Weights != stored {
+		fmt.Fprintln(sum, o.Weights)
+	}
 	sum.Write(files.Config)
 	sum.Write(files.Tokenizer)
 	names := slices.Sorted(slices.Values(files.Weights.Names()))

@@ -1,13 +1,10 @@
 package llm
 
-import "github.com/kvnotes/kvnotes/kvpress/weights"
-
 func init() { architectures["Phi3ForCausalLM"] = newPhi3 }
 
 // newPhi3 loads a Phi3: a Llama whose queries, keys and values, and whose gate and up projections, are stored as one
 // matrix each.
-func newPhi3(c Config, f *weights.File, b Backend) (*decoder, error) {
-	l := &loader{file: f, backend: b}
+func newPhi3(c Config, l *loader) (*decoder, error) {
 	return l.decoder(c, func(c Config, at string) block {
 		return block{
 			attentionNorm: l.norm(c.Width, at+"input_layernorm.weight"),

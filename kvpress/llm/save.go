@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -79,11 +78,11 @@ func (s *Session) tensors() ([]weights.Tensor, error) {
 			}
 		}
 		all = append(all, ints(at+"lens", lens), ints(at+"positions", positions),
-			floats(at+"keys", keys, len(positions), c.Dim), floats(at+"values", values, len(positions), c.Dim))
+			weights.Floats(at+"keys", keys, len(positions), c.Dim), weights.Floats(at+"values", values, len(positions), c.Dim))
 		if s.plans != nil {
 			all = append(all, ints(at+"kept_lens", keptLens), ints(at+"kept", kept))
 			if m := s.plans[layer].Scores; m.Rows > 0 {
-				all = append(all, floats(at+"scores", m.Data, m.Rows, m.Cols))
+				all = append(all, weights.Floats(at+"scores", m.Data, m.Rows, m.Cols))
 			}
 		}
 		all = append(all, memoTensors(at, s.memos[layer])...)
@@ -92,7 +91,7 @@ func (s *Session) tensors() ([]weights.Tensor, error) {
 			if err := s.model.decoder.backend.Read(row, s.record[layer]); err != nil {
 				return nil, err
 			}
-			all = append(all, floats(at+"hidden", row, len(s.ids), c.Width))
+			all = append(all, weights.Floats(at+"hidden", row, len(s.ids), c.Width))
 		}
 	}
 	return all, nil
@@ -103,7 +102,7 @@ func memoTensors(at string, m *kvpress.Memo) []weights.Tensor {
 	var all []weights.Tensor
 	for _, name := range m.Pairs() {
 		x := m.Get(name)
-		all = append(all, floats(at+"pairs."+name, x.Data, x.Rows, x.Cols))
+		all = append(all, weights.Floats(at+"pairs."+name, x.Data, x.Rows, x.Cols))
 	}
 	for _, skip := range m.Skips() {
 		mean, cov := m.Moments(skip)
@@ -112,7 +111,7 @@ func memoTensors(at string, m *kvpress.Memo) []weights.Tensor {
 			data = append(data, c.Data...)
 		}
 		name := at + "moments." + strconv.Itoa(skip)
-		all = append(all, floats(name+".mean", mean.Data, mean.Rows, mean.Cols), floats(name+".cov", data, mean.Rows*mean.Cols, mean.Cols))
+		all = append(all, weights.Floats(name+".mean", mean.Data, mean.Rows, mean.Cols), weights.Floats(name+".cov", data, mean.Rows*mean.Cols, mean.Cols))
 	}
 	return all
 }
@@ -156,14 +155,6 @@ func ints(name string, x []int) weights.Tensor {
 		binary.LittleEndian.PutUint32(data[4*i:], uint32(v))
 	}
 	return weights.Tensor{Name: name, DType: weights.I32, Shape: []int{len(x)}, Data: data}
-}
-
-func floats(name string, x []float32, rows, cols int) weights.Tensor {
-	data := make([]byte, 4*len(x))
-	for i, v := range x {
-		binary.LittleEndian.PutUint32(data[4*i:], math.Float32bits(v))
-	}
-	return weights.Tensor{Name: name, DType: weights.F32, Shape: []int{rows, cols}, Data: data}
 }
 
 // LoadSession reads a session that Save wrote. A file of another model is refused.

@@ -32,6 +32,13 @@ func FromF16(dst []float32, src []byte) {
 	}
 }
 
+// ToF16 writes half-precision numbers, rounded to the nearest, to even in the middle.
+func ToF16(dst []byte, src []float32) {
+	for i, v := range src {
+		binary.LittleEndian.PutUint16(dst[2*i:], toHalf(v))
+	}
+}
+
 func fromHalf(h uint16) float32 {
 	sign, exponent, fraction := uint32(h>>15)<<31, uint32(h>>10&31), uint32(h&1023)
 	switch exponent {

@@ -15,16 +15,9 @@ import (
 type GGUF struct {
 	Metadata map[string]interface{} // numbers, strings, booleans, and slices of them
 	path     string
-	tensors  map[string]quantised
+	tensors  map[string]Tensor
 	order    []string
 	mapped   mmap.MMap
-}
-
-// quantised is a tensor as it lies in the file.
-type quantised struct {
-	shape []int // slowest dimension first, as everywhere in this project
-	kind  uint32
-	data  []byte
 }
 
 // OpenGGUF maps a file into memory.
@@ -185,7 +178,7 @@ func (r *reader) list(depth int) []interface{} {
 
 // parseGGUF reads the header of a file.
 func parseGGUF(path string, data []byte) (*GGUF, error) {
-	g := &GGUF{path: path, Metadata: map[string]interface{}{}, tensors: map[string]quantised{}}
+	g := &GGUF{path: path, Metadata: map[string]interface{}{}, tensors: map[string]Tensor{}}
 	r := &reader{data: data}
 	if string(r.bytes(4)) != "GGUF" {
 		return nil, fmt.Errorf("%s is not a GGUF file", path)
@@ -198,22 +191,22 @@ func parseGGUF(path string, data []byte) (*GGUF, error) {
 		key := r.text()
 		g.Metadata[key] = r.value(r.u32(), 0)
 	}
-	offsets := map[string]uint64{}
+	offsets, kinds := map[string]uint64{}, map[string]uint32{}
 	for i := uint64(0); i < tensors && r.err == nil; i++ {
 		name := r.text()
 		dims := r.u32()
 		if dims > 4 && r.err == nil {
 			r.err = fmt.Errorf("tensor %s has %d dimensions", name, dims)
 		}
-		t := quantised{}
+		t := Tensor{Name: name}
 		for d := uint32(0); d < dims && r.err == nil; d++ {
 			n := r.u64()
 			if n > math.MaxInt32 {
 				r.err = fmt.Errorf("tensor %s has a dimension of %d", name, n)
 			}
-			t.shape = append([]int{int(n)}, t.shape...)
+			t.Shape = append([]int{int(n)}, t.Shape...) // slowest dimension first, as everywhere in this project
 		}
-		t.kind = r.u32()
+		kinds[name] = r.u32()
 		offsets[name] = r.u64()
 		if _, twice := g.tensors[name]; twice && r.err == nil {
 			r.err = fmt.Errorf("tensor %s is there twice", name)
@@ -224,11 +217,11 @@ func parseGGUF(path string, data []byte) (*GGUF, error) {
 	if r.err != nil {
 		return nil, fmt.Errorf("%s: %w", path, r.err)
 	}
-	return g, g.place(data, r.at, offsets)
+	return g, g.place(data, r.at, kinds, offsets)
 }
 
 // place finds the bytes of every tensor behind the header.
-func (g *GGUF) place(data []byte, header int, offsets map[string]uint64) error {
+func (g *GGUF) place(data []byte, header int, kinds map[string]uint32, offsets map[string]uint64) error {
 	align := uint64(32)
 	if v, ok := g.Metadata["general.alignment"].(int64); ok && v > 0 && v <= 1<<20 {
 		align = uint64(v)
@@ -236,40 +229,59 @@ func (g *GGUF) place(data []byte, header int, offsets map[string]uint64) error {
 	start := (uint64(header) + align - 1) / align * align
 	for _, name := range g.order {
 		t := g.tensors[name]
-		q, ok := quantisations[t.kind]
-		if !ok {
-			return fmt.Errorf("%s: tensor %s has type %d, which is not supported (supported: %s)", g.path, name, t.kind, supported())
+		var ok bool
+		if t.DType, ok = ggufTypes[kinds[name]]; !ok {
+			return fmt.Errorf("%s: tensor %s has type %d, which is not supported (supported: %s)", g.path, name, kinds[name], supported())
 		}
+		q := packings[t.DType]
 		n := uint64(1)
-		for _, d := range t.shape {
+		for _, d := range t.Shape {
 			if n > math.MaxInt64/uint64(max(d, 1)) {
-				return fmt.Errorf("%s: tensor %s has shape %v: the file is damaged", g.path, name, t.shape)
+				return fmt.Errorf("%s: tensor %s has shape %v: the file is damaged", g.path, name, t.Shape)
 			}
 			n *= uint64(d)
 		}
-		if len(t.shape) > 0 && t.shape[len(t.shape)-1]%q.numbers != 0 {
-			return fmt.Errorf("%s: tensor %s of shape %v cannot be of type %s, whose blocks have %d numbers", g.path, name, t.shape, q.name, q.numbers)
+		if len(t.Shape) > 0 && t.Shape[len(t.Shape)-1]%q.numbers != 0 {
+			return fmt.Errorf("%s: tensor %s of shape %v cannot be of type %s, whose blocks have %d numbers", g.path, name, t.Shape, t.DType, q.numbers)
 		}
 		size, from := n/uint64(q.numbers)*uint64(q.bytes), start+offsets[name]
 		if from < start || from > uint64(len(data)) || size > uint64(len(data))-from {
 			return fmt.Errorf("%s: tensor %s lies at bytes %d to %d, the file has %d: it is truncated or damaged", g.path, name, from, from+size, len(data))
 		}
-		t.data = data[from : from+size]
+		t.Data = data[from : from+size : from+size]
 		g.tensors[name] = t
 	}
 	return nil
 }
 
-// Dequantize returns a tensor as float32, and its shape, slowest dimension first.
-func (g *GGUF) Dequantize(name string) ([]float32, []int, error) {
+// Tensor returns a tensor as it is packed in the file.
+func (g *GGUF) Tensor(name string) (Tensor, error) {
 	t, ok := g.tensors[name]
 	if !ok {
-		return nil, nil, fmt.Errorf("%s holds no tensor %s", g.path, name)
+		return Tensor{}, fmt.Errorf("%s holds no tensor %s", g.path, name)
 	}
-	q := quantisations[t.kind]
-	out := make([]float32, len(t.data)/q.bytes*q.numbers)
-	for i := 0; i < len(t.data)/q.bytes; i++ {
-		q.read(out[i*q.numbers:(i+1)*q.numbers], t.data[i*q.bytes:(i+1)*q.bytes])
+	return t, nil
+}
+
+// Dequantize returns a tensor as float32, and its shape, slowest dimension first.
+func (g *GGUF) Dequantize(name string) ([]float32, []int, error) {
+	t, err := g.Tensor(name)
+	if err != nil {
+		return nil, nil, err
 	}
-	return out, t.shape, nil
+	numbers, err := t.Float32()
+	return numbers, t.Shape, err
+}
+
+// File is a set of tensors, many of them views into this file; closing it unmaps the file.
+func (g *GGUF) File(tensors []Tensor) *File {
+	f := &File{name: g.path, tensors: map[string]Tensor{}}
+	for _, t := range tensors {
+		f.tensors[t.Name] = t
+		f.bytes += int64(len(t.Data))
+	}
+	if g.mapped != nil {
+		f.mapped = append(f.mapped, g.mapped)
+	}
+	return f
 }

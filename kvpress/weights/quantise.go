@@ -2,6 +2,7 @@ package weights
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -9,34 +10,102 @@ import (
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
-// A quantisation is how GGUF packs numbers into blocks.
-type quantisation struct {
-	name    string
+// A packing is how numbers lie in a file: one by one, or in blocks with scales of their own.
+type packing struct {
 	numbers int // of a block
 	bytes   int
-	read    func(dst []float32, block []byte)
+	read    func(dst []float32, block []byte) // of one block or, when it has one number, of many
+	scales  []int                             // where the block has half-precision numbers
 }
 
-// quantisations are the types that are read, by GGUF's number.
-var quantisations = map[uint32]quantisation{
-	0:  {"F32", 1, 4, func(dst []float32, b []byte) { dst[0] = math.Float32frombits(binary.LittleEndian.Uint32(b)) }},
-	1:  {"F16", 1, 2, tensor.FromF16},
-	2:  {"Q4_0", 32, 18, readQ40},
-	3:  {"Q4_1", 32, 20, readQ41},
-	8:  {"Q8_0", 32, 34, readQ80},
-	12: {"Q4_K", 256, 144, readQ4K},
-	13: {"Q5_K", 256, 176, readQ5K},
-	14: {"Q6_K", 256, 210, readQ6K},
-	30: {"BF16", 1, 2, tensor.FromBF16},
+// packings are the types that are read as numbers.
+var packings = map[DType]packing{
+	F32: {1, 4, func(dst []float32, b []byte) {
+		for i := range dst {
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+		}
+	}, nil},
+	F16:    {1, 2, tensor.FromF16, nil},
+	BF16:   {1, 2, tensor.FromBF16, nil},
+	Q4_0:   {32, 18, readQ40, []int{0}},
+	Q4_1:   {32, 20, readQ41, []int{0, 2}},
+	Q8_0:   {32, 34, readQ80, []int{0}},
+	"Q4_K": {256, 144, readQ4K, []int{0, 2}},
+	"Q5_K": {256, 176, readQ5K, []int{0, 2}},
+	"Q6_K": {256, 210, readQ6K, []int{208}},
 }
+
+// ggufTypes are the types of GGUF files, by GGUF's number.
+var ggufTypes = map[uint32]DType{0: F32, 1: F16, 2: Q4_0, 3: Q4_1, 8: Q8_0, 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 30: BF16}
 
 func supported() string {
 	var names []string
-	for _, q := range quantisations {
-		names = append(names, q.name)
+	for _, t := range ggufTypes {
+		names = append(names, string(t))
 	}
 	slices.Sort(names)
 	return strings.Join(names, ", ")
+}
+
+// Grouped tells whether numbers lie in groups of 32 that can be multiplied as they are.
+func (d DType) Grouped() bool { return d == Q8_0 || d == Q4_1 }
+
+// Packed tells whether numbers lie in blocks with scales of their own.
+func (d DType) Packed() bool { return packings[d].scales != nil }
+
+// Scales are the scales and minima of a tensor whose numbers lie in blocks, as half-precision numbers; of other tensors
+// there are none.
+func (t Tensor) Scales() Tensor {
+	p := packings[t.DType]
+	if p.scales == nil {
+		return Tensor{}
+	}
+	out := Tensor{Name: t.Name, DType: F16, Data: make([]byte, 0, 2*len(p.scales)*len(t.Data)/p.bytes)}
+	for _, at := range p.scales {
+		for block := at; block+2 <= len(t.Data); block += p.bytes {
+			out.Data = append(out.Data, t.Data[block:block+2]...)
+		}
+	}
+	return out
+}
+
+// Rounded packs the numbers of a matrix anew: as BF16, or in groups as Q8_0 or Q4_1. What is packed so already stays as
+// it is; Q4_0 becomes Q4_1 without a loss.
+func (t Tensor) Rounded(to DType) (Tensor, error) {
+	if t.DType == to {
+		return t, nil
+	}
+	out := Tensor{Name: t.Name, DType: to, Shape: t.Shape}
+	if t.DType == Q4_0 && to == Q4_1 {
+		out.Data = fourBits(t.Data)
+		return out, nil
+	}
+	numbers, err := t.Float32()
+	if err != nil {
+		return Tensor{}, err
+	}
+	if to == BF16 {
+		out.Data = make([]byte, 2*len(numbers))
+		tensor.ToBF16(out.Data, numbers)
+		return out, nil
+	}
+	bits := map[DType]int{Q8_0: 8, Q4_1: 4}[to]
+	if bits == 0 || len(t.Shape) != 2 {
+		return Tensor{}, fmt.Errorf("tensor %s of shape %v cannot become %s: a matrix, and BF16, Q8_0 or Q4_1 are wanted", t.Name, t.Shape, to)
+	}
+	out.Data = tensor.Quantise(bits, tensor.Mat{Rows: t.Shape[0], Cols: t.Shape[1], Data: numbers})
+	return out, nil
+}
+
+// fourBits turns blocks of Q4_0, codes around 8, into those of Q4_1: the minimum is 8 steps below 0.
+func fourBits(blocks []byte) []byte {
+	out := make([]byte, 0, len(blocks)/18*20)
+	for ; len(blocks) > 0; blocks = blocks[18:] {
+		minimum := make([]byte, 2)
+		tensor.ToF16(minimum, []float32{-8 * half(blocks)})
+		out = append(append(append(out, blocks[:2]...), minimum...), blocks[2:18]...)
+	}
+	return out
 }
 
 // half reads a half-precision number.

@@ -2,6 +2,7 @@
 package weights
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
-// A DType is the type of a tensor's numbers, spelled as in safetensors files.
+// A DType is the type of a tensor's numbers, spelled as in safetensors files, or as in GGUF files when it is theirs alone.
 type DType string
 
 // The types that are read. Others are kept as bytes.
@@ -27,6 +28,9 @@ const (
 	BF16 DType = "BF16"
 	I32  DType = "I32"
 	U16  DType = "U16"
+	Q4_0 DType = "Q4_0" // 32 numbers share a scale; 4 bits around 0
+	Q4_1 DType = "Q4_1" // 32 numbers share a scale and a minimum; 4 bits
+	Q8_0 DType = "Q8_0" // 32 numbers share a scale; 8 bits
 )
 
 // sizes are the bytes of one number.
@@ -49,21 +53,36 @@ func (t Tensor) Elements() int {
 	return n
 }
 
+// Floats makes a tensor of float32.
+func Floats(name string, x []float32, shape ...int) Tensor {
+	data := make([]byte, 4*len(x))
+	for i, v := range x {
+		binary.LittleEndian.PutUint32(data[4*i:], math.Float32bits(v))
+	}
+	return Tensor{Name: name, DType: F32, Shape: shape, Data: data}
+}
+
 // Float32 copies the numbers as float32.
 func (t Tensor) Float32() ([]float32, error) {
-	x := make([]float32, t.Elements())
-	switch t.DType {
-	case BF16:
-		tensor.FromBF16(x, t.Data)
-	case F16:
-		tensor.FromF16(x, t.Data)
-	case F32:
-		for i := range x {
-			x[i] = math.Float32frombits(uint32(t.Data[4*i]) | uint32(t.Data[4*i+1])<<8 | uint32(t.Data[4*i+2])<<16 | uint32(t.Data[4*i+3])<<24)
-		}
-	default:
-		return nil, fmt.Errorf("tensor %s is %s: numbers of type F32, BF16 or F16 are wanted", t.Name, t.DType)
+	p, ok := packings[t.DType]
+	if !ok {
+		return nil, fmt.Errorf("tensor %s is %s: numbers of type F32, BF16 or F16, or of a GGUF file, are wanted", t.Name, t.DType)
 	}
+	x := make([]float32, t.Elements())
+	if len(x)%p.numbers != 0 || len(t.Data) != len(x)/p.numbers*p.bytes {
+		return nil, fmt.Errorf("tensor %s of shape %v and type %s has %d bytes, not those of whole blocks", t.Name, t.Shape, t.DType, len(t.Data))
+	}
+	const task = 1 << 14 // numbers, whole blocks of any type
+	tensor.Parallel((len(x)+task-1)/task, func(i int) {
+		to, from := x[i*task:min(len(x), (i+1)*task)], t.Data[i*task/p.numbers*p.bytes:]
+		if p.numbers == 1 {
+			p.read(to, from)
+			return
+		}
+		for ; len(to) > 0; to, from = to[p.numbers:], from[p.bytes:] {
+			p.read(to[:p.numbers], from[:p.bytes])
+		}
+	})
 	return x, nil
 }
 
