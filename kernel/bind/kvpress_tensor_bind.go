@@ -41,6 +41,7 @@ func init() {
 			"Sum":         reflect.ValueOf(kvpress_tensor.Sum),
 			"Threads":     reflect.ValueOf(kvpress_tensor.Threads),
 			"ToBF16":      reflect.ValueOf(kvpress_tensor.ToBF16),
+			"ToF16":       reflect.ValueOf(kvpress_tensor.ToF16),
 			"Transposed":  reflect.ValueOf(kvpress_tensor.Transposed),
 		},
 		Types: map[string]reflect.Type{
@@ -124,6 +125,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Sum":              "func Sum(x []float32) float32\n\nSum adds the numbers up.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Threads":          "func Threads() int\n\nThreads is how many goroutines work at the same time.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.ToBF16":           "func ToBF16(dst []byte, src []float32)\n\nToBF16 writes bfloat16 numbers, rounded to the nearest, to even in the middle.",
+		"github.com/kvnotes/kvnotes/kvpress/tensor.ToF16":            "func ToF16(dst []byte, src []float32)\n\nToF16 writes half-precision numbers, rounded to the nearest, to even in the middle.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Transposed":       "func Transposed(m Mat) Mat\n\nTransposed is a copy with rows and columns exchanged.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Turns":            "type Turns struct {\n\tmu\tsync.Mutex\t// held while the table grows\n\ttable\tatomic.Pointer[table]\n}\n\nTurns are the cosines and sines of the positions from 0 on, as far as somebody asked.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Weight":           "type Weight struct {\n\tOut, In\tint\n\tsingle\t[]float32\t// packed float32, or\n\thalf\t[]uint16\t// packed bfloat16, or\n\tfew\t*groups\t\t// 8 or 4 bits\n}\n\nA Weight is a matrix (Out, In) packed for products with rows of activations: panels of 16 outputs, in each panel\nthe 16 numbers of one input together. bfloat16 weights stay 2 bytes each.",

@@ -28,8 +28,8 @@ var ggufParts = strings.NewReplacer(
 	"pre_feedforward_layernorm", "ffn_norm", "post_feedforward_layernorm", "post_ffw_norm",
 )
 
-// writeGGUF writes a tiny model of the test data as llama.cpp would.
-func writeGGUF(t *testing.T, dir, architecture, path string) {
+// writeGGUF writes a tiny model of the test data as llama.cpp would; packed, if not nil, says how a matrix is packed.
+func writeGGUF(t *testing.T, dir, architecture, path string, packed func(name string) weights.DType) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "config.json"))
 	if err != nil {
@@ -121,10 +121,14 @@ func writeGGUF(t *testing.T, dir, architecture, path string) {
 		for i := range x.Shape {
 			put(&infos, uint64(x.Shape[len(x.Shape)-1-i]))
 		}
-		put(&infos, uint32(0), uint64(body.Len()))
-		for _, v := range numbers {
-			put(&body, math.Float32bits(v))
+		made := weights.Floats(to, numbers, x.Shape...)
+		if packed != nil && len(x.Shape) == 2 {
+			if made, err = made.Rounded(packed(to)); err != nil {
+				t.Fatal(err)
+			}
 		}
+		put(&infos, map[weights.DType]uint32{weights.F32: 0, weights.Q4_1: 3, weights.Q8_0: 8}[made.DType], uint64(body.Len()))
+		body.Write(made.Data)
 		body.Write(make([]byte, -body.Len()&31))
 	}
 	var all bytes.Buffer
@@ -165,7 +169,7 @@ func TestGGUFFamilies(t *testing.T) {
 				t.Skipf("NOT RUN: the full reference data, with a tiny %s, is not here", family)
 			}
 			path, made := filepath.Join(t.TempDir(), "tiny.gguf"), t.TempDir()
-			writeGGUF(t, dir, architecture, path)
+			writeGGUF(t, dir, architecture, path, nil)
 			if err := hub.Convert(context.Background(), path, made, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -180,32 +184,83 @@ func TestGGUFFamilies(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			var answers [2][]float32
-			for i, from := range []string{dir, made} {
-				m, err := llm.Load(from, cpu.New())
-				if err != nil {
-					t.Fatal(err)
-				}
-				ids := make([]int, 30)
-				for j := range ids {
-					ids[j] = 3 * j
-				}
-				s, err := m.PrefillTokens(context.Background(), ids, llm.KeysOnly())
-				if err != nil {
-					t.Fatal(err)
-				}
-				answers[i] = logits(t, s, []int{200, 100})[0]
-			}
-			var dot, a, b float64
-			for i, v := range answers[0] {
-				w := answers[1][i]
-				dot, a, b = dot+float64(v*w), a+float64(v*v), b+float64(w*w)
-			}
-			if like := dot / math.Sqrt(a*b); !(like > 0.9995) {
+			like := alike(t, dir, made)
+			if !(like > 0.9995) {
 				t.Errorf("the converted model answers otherwise: cosine %v", like)
-			} else {
-				t.Logf("cosine of the logits after rounding to bfloat16: %.6f", like)
 			}
+			t.Logf("cosine of the logits after rounding to bfloat16: %.6f", like)
 		})
+	}
+}
+
+// alike is the cosine between the logits that two models find after the same tokens.
+func alike(t *testing.T, models ...string) float64 {
+	t.Helper()
+	var answers [2][]float32
+	for i, from := range models {
+		m, err := llm.Load(from, cpu.New())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids := make([]int, 30)
+		for j := range ids {
+			ids[j] = 3 * j
+		}
+		s, err := m.PrefillTokens(context.Background(), ids, llm.KeysOnly())
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers[i] = logits(t, s, []int{200, 100})[0]
+	}
+	return cosine(answers[0], answers[1])
+}
+
+func cosine(x, y []float32) float64 {
+	var dot, a, b float64
+	for i, v := range x {
+		w := y[i]
+		dot, a, b = dot+float64(v*w), a+float64(v*v), b+float64(w*w)
+	}
+	return dot / math.Sqrt(a*b)
+}
+
+// TestGGUFAsItIs takes a GGUF file as a model: groups stay what they are, byte for byte; a matrix of two kinds becomes
+// bfloat16; and it answers as the folder does that it is converted to.
+func TestGGUFAsItIs(t *testing.T) {
+	dir := filepath.Join("..", "testdata", "reference", "models", "llama")
+	path, made := filepath.Join(t.TempDir(), "tiny.gguf"), t.TempDir()
+	packed := func(name string) weights.DType {
+		if name == "token_embd.weight" || strings.HasSuffix(name, "1.attn_v.weight") {
+			return weights.Q8_0
+		}
+		return weights.Q4_1
+	}
+	writeGGUF(t, dir, "llama", path, packed)
+	if err := hub.Convert(context.Background(), path, made, nil); err != nil {
+		t.Fatal(err)
+	}
+	if like := alike(t, path, made); !(like > 0.9995) {
+		t.Errorf("the file as it is answers otherwise than converted to bfloat16: cosine %v", like)
+	} else {
+		t.Logf("cosine of the logits, groups against bfloat16: %.6f", like)
+	}
+	m, err := llm.Load(path, cpu.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := m.Config
+	queries, rest := (c.Heads+2*c.KVHeads)*c.Dim, c.Width*c.Heads*c.Dim+3*c.Width*c.Inner
+	numbers := c.Layers*(queries*c.Width+rest) - queries*c.Width + c.Vocabulary*c.Width // in Q4_1: the head too
+	want := numbers*20/32 + c.Vocabulary*c.Width*34/32 + 2*queries*c.Width + 4*c.Width*(2*c.Layers+1)
+	if m.Bytes() != int64(want) {
+		t.Errorf("weights take %d bytes, want %d", m.Bytes(), want)
+	}
+	e, err := llm.EstimateFor(path, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The two kinds of one matrix are 4 and 8 bits in the file, and 16 in memory.
+	if e.Weights > m.Bytes() || e.Weights < m.Bytes()*9/10 {
+		t.Errorf("weights are estimated as %d bytes, they take %d", e.Weights, m.Bytes())
 	}
 }

@@ -1,0 +1,63 @@
+package llm_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/cpu"
+	"github.com/kvnotes/kvnotes/kvpress/eval"
+	"github.com/kvnotes/kvnotes/kvpress/llm"
+)
+
+// TestWeightModes asks the needle model, its weights held in every way, about facts, whole and pressed; right answers
+// must hardly fall, and the weights must take what their groups take.
+func TestWeightModes(t *testing.T) {
+	whole := loadNeedle(t)
+	list, err := kvpress.ParseList("snapkv(window=16):0.25")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var right, bytes []int64
+	for _, mode := range llm.WeightModes() {
+		m, err := llm.Load("needle", cpu.New(), llm.Options{Weights: mode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids := someTokens(m, 200, 3)
+		var rows [2][]float32
+		for i, from := range []*llm.LLM{whole, m} {
+			s, err := from.PrefillTokens(context.Background(), ids, llm.KeysOnly())
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows[i] = logits(t, s, ids[:5])[3]
+		}
+		like := cosine(rows[0], rows[1])
+		scores, err := eval.Needle(context.Background(), m, eval.Needles{Texts: 3, Sentences: 110, Questions: 6}, list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%-6s: %d and %d of %d facts right, cosine of the logits %.5f, %d bytes", mode, scores[0].Right, scores[1].Right, scores[0].Of, like, m.Bytes())
+		right, bytes = append(right, int64(scores[0].Right)), append(bytes, m.Bytes())
+		if least := map[string]float64{"stored": 1 - 1e-9, "bf16": 1 - 1e-9, "int8": 0.999, "4bit": 0.98}[mode]; like < least {
+			t.Errorf("%s: cosine of the logits is %v, at least %v is wanted", mode, like, least)
+		}
+		if int64(scores[0].Right) < right[0]-2 {
+			t.Errorf("%s: %d facts are right, %d with the weights as stored", mode, scores[0].Right, right[0])
+		}
+	}
+	if !(bytes[3] < bytes[2] && bytes[2] < bytes[1]*6/10) {
+		t.Errorf("weights take %d bytes in the modes %v", bytes, llm.WeightModes())
+	}
+}
+
+func TestWeightModesThatAreNotThere(t *testing.T) {
+	if _, err := llm.Load("needle", cpu.New(), llm.Options{Weights: "3bit"}); err == nil || !strings.Contains(err.Error(), "4bit") {
+		t.Errorf("weights in 3bit: %v", err)
+	}
+	if _, err := llm.Load("needle", cpu.New(), llm.Options{}, llm.Options{}); err == nil {
+		t.Error("two sets of options are accepted")
+	}
+}
