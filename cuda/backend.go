@@ -36,6 +36,8 @@ type Backend struct {
 	options Options
 	kind    kind // of keys, values and weights
 	blas    *blas
+	dnn     *dnn
+	sought  bool                // cuDNN was, and dnn is nil where there is none
 	freq    map[*float32]*owner // rotations on the device, by where they lie on the host
 }
 
@@ -74,6 +76,7 @@ func (b *Backend) Memory() (held, peak int64) {
 // Close frees everything on the device.
 func (b *Backend) Close() error {
 	b.blas.close()
+	b.dnn.close()
 	return b.device.close()
 }
 
@@ -173,6 +176,10 @@ func (b *Backend) Norm(dst, x llm.Buf, w llm.Weight, epsilon float32) {
 	}
 	b.device.enter()
 	defer b.device.leave()
+	if b.kind == half && x.Rows > few && x.Cols%4 == 0 {
+		b.normWide(dst, x, w, epsilon)
+		return
+	}
 	b.device.norm(pointer(dst), pointer(x), vector(w), x.Rows, x.Cols, epsilon)
 }
 
@@ -185,43 +192,49 @@ func (b *Backend) MatMul(dst, x llm.Buf, w llm.Weight) {
 		b.later(verb{do: productRow, w: vector(w), out: int32(w.Out), in: int32(w.In)}, dst, x)
 		return
 	}
-	b.device.enter()
+	b.device.lock()
 	defer b.device.leave()
+	b.device.run()
 	b.product(pointer(dst), pointer(x), x.Rows, w.Mem.(*owner), w.Out, w.In)
 }
 
 // product is dst (rows, out) = x (rows, in) · wᵀ.
 func (b *Backend) product(dst, x cu.DevicePtr, rows int, w *owner, out, in int) {
 	d, k := b.device, string(w.kind)
-	switch {
-	case rows <= few && in%8 == 0:
-		name := "gemv_" + k + "_8"
-		if rows == 1 {
-			name = "gemv_" + k + "_1"
-		}
-		d.launch(name, size{x: (out + 15) / 16, y: 1, threads: 256}, dst, x, w.at, int32(out), int32(in), int32(rows))
-	case b.kind == half && w.kind == half && in%8 == 0:
-		n := rows * in
-		narrow := d.room("narrow", int64(2*n))
-		d.launch("to_bf16", size{x: (n + 511) / 512, y: 1, threads: 256}, narrow, x, int64(n))
+	if rows > few && b.kind == half && w.kind == half && in%8 == 0 && (b.blas != nil || out%128 == 0 && in%32 == 0) {
+		narrow := d.narrowed(x, rows*in)
 		if b.blas != nil {
 			d.fail(b.blas.product(dst, narrow, w.at, rows, out, in))
-		} else if out%128 == 0 && in%32 == 0 {
-			d.launch("tensor_gemm", size{x: out / 128, y: (rows + 127) / 128, threads: 256}, dst, narrow, w.at, int32(rows), int32(out), int32(in))
 		} else {
-			d.launch("gemm_bf16", size{x: (out + 63) / 64, y: (rows + 63) / 64, threads: 256}, dst, x, w.at, int32(rows), int32(out), int32(in))
+			d.launch("tensor_gemm", size{x: out / 128, y: (rows + 127) / 128, threads: 256}, dst, narrow, w.at, int32(rows), int32(out), int32(in))
 		}
-	default:
-		d.launch("gemm_"+k, size{x: (out + 63) / 64, y: (rows + 63) / 64, threads: 256}, dst, x, w.at, int32(rows), int32(out), int32(in))
+		return
 	}
+	d.settle()
+	if rows > few || in%8 != 0 {
+		d.launch("gemm_"+k, size{x: (out + 63) / 64, y: (rows + 63) / 64, threads: 256}, dst, x, w.at, int32(rows), int32(out), int32(in))
+		return
+	}
+	name := "gemv_" + k + "_8"
+	if rows == 1 {
+		name = "gemv_" + k + "_1"
+	}
+	d.launch(name, size{x: (out + 15) / 16, y: 1, threads: 256}, dst, x, w.at, int32(out), int32(in), int32(rows))
 }
 
 // later puts a verb on one row off.
 func (b *Backend) later(v verb, dst, x llm.Buf) {
 	v.dst, v.x = pointer(dst), pointer(x)
-	b.device.mu.Lock()
-	defer b.device.mu.Unlock()
-	b.device.later(v, dst.Mem, x.Mem)
+	d := b.device
+	d.mu.Lock()
+	if d.narrow.only {
+		d.mu.Unlock()
+		d.enter()
+		d.leave()
+		d.mu.Lock()
+	}
+	defer d.mu.Unlock()
+	d.later(v, dst.Mem, x.Mem)
 }
 
 // AddRow adds a vector to every row.
@@ -248,6 +261,10 @@ func (b *Backend) Gate(dst, gateUp llm.Buf, a llm.Activation) {
 	}
 	b.device.enter()
 	defer b.device.leave()
+	if b.kind == half && dst.Rows > few && dst.Cols%4 == 0 {
+		b.gateWide(dst, gateUp, curve)
+		return
+	}
 	b.device.gate(pointer(dst), pointer(gateUp), dst.Rows, dst.Cols, curve)
 }
 
@@ -270,9 +287,11 @@ func (b *Backend) Read(dst []float32, x llm.Buf) error {
 		return fmt.Errorf("cuda: %d numbers do not fit into %d", n, len(dst))
 	}
 	d := b.device
-	d.enter()
+	d.lock()
 	defer d.leave()
+	d.run()
 	if n > 0 {
+		d.settle()
 		download(d, dst[:n], pointer(x))
 	} else {
 		d.fail(d.stream.Synchronize())
@@ -307,6 +326,7 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 	one := b.single(qkv.Rows) && lookKernels[int32(a.Dim)] != ""
 	if one {
 		d.lock()
+		d.settle()
 	} else {
 		d.enter()
 	}
@@ -334,13 +354,13 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 		return
 	}
 	positions, from := b.positions(a.Positions)
-	d.launch("rotate_"+string(cache.kind), size{x: a.Heads + 2*a.KVHeads, y: n, threads: 64, shared: 4 * a.Dim}, pointer(qkv), table.at, s, &before,
-		positions, from, b.rotation(a.Rope), int32(len(a.Rope.Freq)), a.Rope.Scale, vector(a.QueryNorm), vector(a.KeyNorm), a.Epsilon)
-	if cache.kind == half && (a.Dim == 64 || a.Dim == 128) && n > few {
-		name := fmt.Sprintf("flash_%d", a.Dim)
-		d.launch(name, size{x: a.Heads, y: (n + 127) / 128, threads: 128, shared: 2 * (128 + 2*2*pagePairs) * a.Dim}, pointer(dst), pointer(qkv), table.at, s, &before)
+	turn := []interface{}{positions, from, b.rotation(a.Rope), int32(len(a.Rope.Freq)), a.Rope.Scale, vector(a.QueryNorm), vector(a.KeyNorm), a.Epsilon}
+	if kernel, shared := b.wideKernel(a.Dim); kernel != "" && cache.kind == half && n > few {
+		b.attendWide(kernel, shared, dst, qkv, table, s, &before, turn)
 		return
 	}
+	d.launch("rotate_"+string(cache.kind), size{x: a.Heads + 2*a.KVHeads, y: n, threads: 64, shared: 4 * a.Dim},
+		append([]interface{}{pointer(qkv), table.at, s, &before}, turn...)...)
 	b.pieces(dst, qkv, cache, a.Layer, s, &before)
 }
 

@@ -55,6 +55,47 @@ extern "C" __global__ void to_bf16(bf16 *dst, const float *x, long long n) {
     dst[i] = __float2bfloat16_rn(x[i]);
 }
 
+// four are numbers that lie together at a multiple of 16 bytes; narrow writes them in bfloat16.
+__device__ inline float4 four(const float *p) { return *reinterpret_cast<const float4 *>(p); }
+__device__ inline void narrow(bf16 *to, float4 x) { *reinterpret_cast<uint2 *>(to) = make_uint2(pack(x.x, x.y), pack(x.z, x.w)); }
+
+// norm_wide is rms_norm, whose result it also leaves in bfloat16; width is a multiple of 4.
+extern "C" __global__ void norm_wide(float *dst, bf16 *also, const float *x, const float *weight, int width, float epsilon) {
+  size_t row = (size_t)blockIdx.x * width;
+  float sum = 0;
+  for (int i = threadIdx.x * 4; i < width; i += blockDim.x * 4) {
+    float4 v = four(x + row + i);
+    sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+  }
+  float r = rsqrtf(blockSum(sum) / width + epsilon);
+  for (int i = threadIdx.x * 4; i < width; i += blockDim.x * 4) {
+    float4 v = four(x + row + i), w = four(weight + i);
+    v = make_float4(v.x * r * w.x, v.y * r * w.y, v.z * r * w.z, v.w * r * w.w);
+    *reinterpret_cast<float4 *>(dst + row + i) = v;
+    narrow(also + row + i, v);
+  }
+}
+
+// gate_wide is gate in bfloat16; inner is a multiple of 4.
+extern "C" __global__ void gate_wide(bf16 *dst, const float *gateUp, int inner, int tanhCurve) {
+  int i = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
+  if (i >= inner) return;
+  const float *row = gateUp + (size_t)blockIdx.y * 2 * inner + i;
+  float4 g = four(row), u = four(row + inner);
+  narrow(dst + (size_t)blockIdx.y * inner + i, make_float4(curved(g.x, tanhCurve) * u.x, curved(g.y, tanhCurve) * u.y,
+                                                            curved(g.z, tanhCurve) * u.z, curved(g.w, tanhCurve) * u.w));
+}
+
+extern "C" __global__ void widen(float *dst, const bf16 *x, long long n) {
+  long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * 8;
+  if (i + 8 <= n) {
+    float v[8];
+    load8(v, x + i);
+    for (int j = 0; j < 8; j++) dst[i + j] = v[j];
+  } else
+    for (; i < n; i++) dst[i] = number(x[i]);
+}
+
 // gemv multiplies a few rows x (N, in) with a weight (out, in). A warp makes two outputs of all rows, so that every
 // weight is read once; in is a multiple of 8.
 template <typename T, int N>

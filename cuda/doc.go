@@ -5,8 +5,11 @@
 //
 // The backend is built with the tag cuda and cgo (make cuda); a binary without it says so when asked for the device.
 // Its kernels are compiled beforehand and lie in the binary: cubins for compute capability 8.0 and 9.0, and PTX that
-// the driver compiles for other cards. A machine that runs it needs the driver and nothing else; cuBLAS is used for
-// the matrix products of a prefill where it is found.
+// the driver compiles for other cards. A machine that runs it needs the driver and nothing else.
+//
+// A prefill takes blocks of rows through a layer. Its matrix products are cuBLAS's and its attention cuDNN's where these
+// are found when it runs: KVNOTES_CUBLAS and KVNOTES_CUDNN name the paths of their libraries, and "none" leaves the work
+// to our own kernels. Both attentions read the pages of the ragged cache where they lie.
 package cuda
 
 import "github.com/kvnotes/kvnotes/kvpress/llm"

@@ -66,7 +66,9 @@ type device struct {
 	processors int            // multiprocessors
 	landing    unsafe.Pointer // of few numbers that come back: memory of the host that the card itself writes to
 	early      bool           // a kernel may begin while the one before it ends
+	wide       bool           // the card has what the kernels of wide.cu need
 	queue      queue
+	narrow     narrow
 
 	arguments [4096]byte
 	offsets   [24]C.int
@@ -75,7 +77,7 @@ type device struct {
 }
 
 // modules are the compiled files.
-var modules = []string{"dense", "attend", "decode", "flash", "cache", "press"}
+var modules = []string{"dense", "attend", "decode", "flash", "wide", "cache", "press"}
 
 func openDevice(number int) (*device, error) {
 	count, err := cu.NumDevices()
@@ -130,7 +132,7 @@ func (d *device) load(name string) (cu.Module, error) {
 	if err != nil {
 		return cu.Module{}, err
 	}
-	d.early = major >= 9
+	d.early, d.wide = major >= 9, major == 9 && minor == 0
 	for _, arch := range []string{fmt.Sprintf("sm_%d%da", major, minor), fmt.Sprintf("sm_%d%d", major, minor), fmt.Sprintf("sm_%d0", major)} {
 		if image, err := unpack(name + "." + arch + ".cubin"); err == nil {
 			if m, err := cu.LoadData(image); err == nil {
@@ -179,6 +181,7 @@ func unpack(name string) (string, error) {
 func (d *device) enter() {
 	d.lock()
 	d.run()
+	d.settle()
 }
 
 // lock is enter for a verb that may itself be put off.
@@ -278,6 +281,9 @@ func (d *device) launch(name string, s size, arguments ...interface{}) {
 			n = int(unsafe.Sizeof(*v))
 			put(unsafe.Pointer(v), n)
 		case *starts:
+			n = int(unsafe.Sizeof(*v))
+			put(unsafe.Pointer(v), n)
+		case *tensorMap:
 			n = int(unsafe.Sizeof(*v))
 			put(unsafe.Pointer(v), n)
 		default:

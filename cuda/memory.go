@@ -25,6 +25,9 @@ type memory struct {
 	}
 
 	slabs   map[int64][]*slab // with free pages, by the bytes of a page
+	lowest  cu.DevicePtr      // where the first slab ever taken begins, by address
+	highest cu.DevicePtr      // and the last one ends
+	skew    cu.DevicePtr      // bits of the addresses of slabs below 2 MiB, of all slabs; cuMemAlloc has always given none
 	scratch map[string]block  // rooms that verbs use one after the other, by purpose
 }
 
@@ -168,6 +171,11 @@ func (d *device) newPage(bytes int64, maker *ledger) (*page, error) {
 			return nil, err
 		}
 		d.fail(cu.MemsetD8Async(at, 0, max(slabBytes, bytes), d.stream)) // nothing times what is not a number is not nothing
+		if d.lowest == 0 || at < d.lowest {
+			d.lowest = at
+		}
+		d.skew |= at % (2 << 20)
+		d.highest = max(d.highest, at+cu.DevicePtr(max(slabBytes, bytes)))
 		s := &slab{at: at, all: int(max(slabBytes, bytes) / bytes)}
 		for i := s.all - 1; i >= 0; i-- {
 			s.free = append(s.free, at+cu.DevicePtr(int64(i)*bytes))

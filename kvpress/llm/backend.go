@@ -23,7 +23,7 @@ type Backend interface {
 
 	Embed(dst Buf, table Weight, ids []int, scale float32) // dst row i = table row ids[i] * scale
 	Norm(dst, x Buf, w Weight, epsilon float32)            // root-mean-square norm of each row, times w; dst may be x
-	MatMul(dst, x Buf, w Weight)                           // dst = x · wᵀ
+	MatMul(dst, x Buf, w Weight)                           // dst = x · wᵀ; what Attend or Gate wrote to x is lost when another verb follows
 	Attend(dst, qkv Buf, c Cache, a Attention)             // rotates, appends keys and values to the cache, attends
 	AddRow(dst Buf, w Weight)                              // every row of dst += the vector w
 	Gate(dst, gateUp Buf, a Activation)                    // dst = a(first half of the columns) * second half

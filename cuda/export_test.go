@@ -1,0 +1,20 @@
+//go:build cuda && cgo
+
+package cuda
+
+import "github.com/kvnotes/kvnotes/kvpress/llm"
+
+// Older makes a backend do with the kernels of cards before compute capability 9.0.
+func Older(b llm.Backend) { b.(*Backend).device.wide = false }
+
+// Planned is how many shapes cuDNN has planned for a backend.
+func Planned(b llm.Backend) (n int) {
+	if l := b.(*Backend).dnn; l != nil {
+		for _, p := range l.plans {
+			if p.c != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
