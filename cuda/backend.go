@@ -54,7 +54,9 @@ func New(o Options) (llm.Backend, error) {
 	if o.Float32 {
 		b.kind = single
 	} else {
+		d.enter()
 		b.blas = openBLAS(d)
+		d.leave()
 	}
 	return b, nil
 }

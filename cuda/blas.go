@@ -55,27 +55,33 @@ type blas struct{ c C.blas }
 // BLASVariable names the environment variable with the path of cuBLAS; "none" leaves products to our own kernel.
 const BLASVariable = "KVNOTES_CUBLAS"
 
+// openBLAS finds cuBLAS. The caller holds the device.
 func openBLAS(d *device) *blas {
-	names := []string{"libcublas.so.13", "libcublas.so.12", "libcublas.so"}
-	switch path := os.Getenv(BLASVariable); path {
-	case "":
-	case "none":
+	b := &blas{}
+	if !d.library(BLASVariable, func(name *C.char, stream unsafe.Pointer) C.int { return C.open_blas(&b.c, name, stream) },
+		"libcublas.so.13", "libcublas.so.12", "libcublas.so") {
 		return nil
-	default:
+	}
+	return b
+}
+
+// library opens the library that an environment variable names the path of, or else the first of the names that is there
+// and works; "none" opens nothing.
+func (d *device) library(variable string, open func(name *C.char, stream unsafe.Pointer) C.int, names ...string) bool {
+	if path := os.Getenv(variable); path == "none" {
+		return false
+	} else if path != "" {
 		names = []string{path}
 	}
-	d.enter()
-	defer d.leave()
-	b := &blas{}
 	for _, name := range names {
 		c := C.CString(name)
-		failed := C.open_blas(&b.c, c, *(*unsafe.Pointer)(unsafe.Pointer(&d.stream)))
+		failed := open(c, *(*unsafe.Pointer)(unsafe.Pointer(&d.stream)))
 		C.free(unsafe.Pointer(c))
 		if failed == 0 {
-			return b
+			return true
 		}
 	}
-	return nil
+	return false
 }
 
 // product is dst (rows, out) = x (rows, in) · wᵀ, of bfloat16 numbers.

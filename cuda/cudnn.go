@@ -6,8 +6,6 @@ package cuda
 #include <dlfcn.h>
 #include <math.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 // What is used of cuDNN 9's graph interface. Its numbers are fixed: they are part of its binary interface.
 typedef void *descriptor;
@@ -245,7 +243,6 @@ import "C"
 
 import (
 	"fmt"
-	"os"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -276,24 +273,11 @@ type plan struct {
 
 // openDNN finds cuDNN; nil where there is none. The caller holds the device.
 func openDNN(d *device) *dnn {
-	names := []string{"libcudnn.so.9", "libcudnn.so"}
-	switch path := os.Getenv(DNNVariable); path {
-	case "":
-	case "none":
-		return nil
-	default:
-		names = []string{path}
-	}
 	l := &dnn{plans: map[planned]plan{}}
-	for _, name := range names {
-		c := C.CString(name)
-		failed := C.open_dnn(&l.c, c, *(*unsafe.Pointer)(unsafe.Pointer(&d.stream)))
-		C.free(unsafe.Pointer(c))
-		if failed == 0 {
-			return l
-		}
+	if !d.library(DNNVariable, func(name *C.char, stream unsafe.Pointer) C.int { return C.open_dnn(&l.c, name, stream) }, "libcudnn.so.9", "libcudnn.so") {
+		return nil
 	}
-	return nil
+	return l
 }
 
 // plan is made once for each shape.
