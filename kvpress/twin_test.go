@@ -104,7 +104,7 @@ func (m *twin) block(t *testing.T, index int, x tensor.Mat) {
 	tensor.Add(x.Data, product(mixed, out).Data)
 	after := m.norm(t, x, name+"post_attention_layernorm.weight")
 	gate := product(after, m.matrix(t, name+"mlp.gate_proj.weight"))
-	tensor.SiLUMul(gate.Data, product(after, m.matrix(t, name+"mlp.up_proj.weight")).Data)
+	tensor.SiLUMul(gate.Data, gate.Data, product(after, m.matrix(t, name+"mlp.up_proj.weight")).Data)
 	tensor.Add(x.Data, product(gate, m.matrix(t, name+"mlp.down_proj.weight")).Data)
 }
 

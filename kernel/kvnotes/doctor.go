@@ -66,9 +66,9 @@ func checkProgram() finding {
 }
 
 func checkProcessor() finding {
-	kind := "assembly for AVX2 is in use"
+	kind := "assembly for " + strings.ToUpper(tensor.Instructions()) + " is in use"
 	if !tensor.Assembly() {
-		kind = "no AVX2: the plain Go loops are in use, which are several times slower"
+		kind = "the plain Go loops are in use, which are several times slower than those for AVX2"
 	}
 	return finding{true, fmt.Sprintf("%d cores; %s", runtime.NumCPU(), kind), ""}
 }

@@ -139,8 +139,7 @@ func (b *Backend) Gate(dst, gateUp llm.Buf, a llm.Activation) {
 	}
 	tensor.Parallel(s.Rows, func(i int) {
 		row := s.Row(i)
-		multiply(row[:d.Cols], row[d.Cols:])
-		copy(d.Row(i), row[:d.Cols])
+		multiply(d.Row(i), row[:d.Cols], row[d.Cols:])
 	})
 }
 

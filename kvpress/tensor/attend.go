@@ -3,99 +3,225 @@ package tensor
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 )
 
-// attendPages is how many pages of keys are scored before the values are taken: 256 pairs.
-const attendPages = 8
+// blockPages is how many pages of pairs are weighed together, against the largest score among them: 256 pairs.
+const blockPages = 8
 
-// attention is scratch memory of Attend.
+const blockPairs = blockPages * PageRows
+
+// Attend lets rows of queries attend to the pairs of one KV head: dst and q are (n*group, Dim), and row r belongs to
+// new token r/group of n, which sees the first p.Len - n + r/group + 1 pairs, or of these the last window if window
+// is not 0. Scores are q·k times scale, which is above 0. It works on the calling goroutine alone and goes through the
+// pages once, a block of 256 pairs at a time; no matrix of all scores is ever held.
+//
+// A block is weighed alone and then merged with those before it, and blocks begin at multiples of their size: a token
+// finds the same bits whatever other tokens it comes with, and wherever the blocks were weighed.
+func Attend(dst, q Mat, group int, p Pages, scale float32, window int) {
+	s := attentions.Get().(*attention)
+	defer attentions.Put(s)
+	s.begin(q, group, p, scale, window)
+	s.total.reset(q.Rows)
+	for from := s.first() / blockPairs * blockPairs; from < p.Len; from += blockPairs {
+		s.open(from)
+		for r := s.skip(from); r < q.Rows; r += tileRows() {
+			rows := min(tileRows(), q.Rows-r)
+			s.weigh(r, rows)
+			for i := range rows {
+				s.total.merge(dst.Row(r+i), r+i, s.sums[i*s.width:], s.part, i)
+			}
+		}
+	}
+	s.total.finish(dst)
+}
+
+// A gathered says what rows have gathered from the pairs so far.
+type gathered struct {
+	top []float32 // the largest score, times scale; minus infinity when a row has seen nothing
+	sum []float32 // of the weights, relative to the largest
+}
+
+func (g *gathered) reset(rows int) {
+	g.top, g.sum = grown(g.top, rows), grown(g.sum, rows)
+	for i := range rows {
+		g.top[i], g.sum[i] = float32(math.Inf(-1)), 0
+	}
+}
+
+// merge adds what row i of another gathered, sums, to dst, what row r did.
+func (g *gathered) merge(dst []float32, r int, sums []float32, other gathered, i int) {
+	sums = sums[:len(dst)]
+	switch {
+	case other.sum[i] == 0: // it saw nothing
+	case g.sum[r] == 0:
+		copy(dst, sums)
+		g.top[r], g.sum[r] = other.top[i], other.sum[i]
+	default:
+		top := max(g.top[r], other.top[i])
+		old, added := exp32(g.top[r]-top), exp32(other.top[i]-top)
+		if old != 1 {
+			Scale(dst, old)
+		}
+		AddScaled(dst, added, sums)
+		g.top[r], g.sum[r] = top, g.sum[r]*old+other.sum[i]*added
+	}
+}
+
+// finish divides what was gathered by the sums of the weights.
+func (g *gathered) finish(dst Mat) {
+	for r := range dst.Rows {
+		Scale(dst.Row(r), 1/g.sum[r])
+	}
+}
+
+// attention is scratch memory for the rows of one KV head.
 type attention struct {
 	room
-	scores []float32
-	picked []int     // channels that short has
-	short  Mat       // the queries, in the channels of short keys
-	keys   []float32 // of a packed page; likewise values
-	values []float32
-	top    []float32 // largest score of each row so far
-	sum    []float32 // of the row's weights so far
+	q      Mat
+	group  int
+	pages  Pages
+	scale  float32
+	window int
+	before int // pairs that every row may see
+
+	from         int // the block at hand begins with this pair
+	keys, values [][]float32
+	unpacked     []float32 // keys and values of its packed pages
+	width        int       // numbers from one row of values, or of sums, to the next: Dim, filled up to whole tiles
+	scores       []float32 // of the rows at hand, blockPairs each
+	sums         []float32 // of their values, width each
+	part, total  gathered
+	picked       []int // channels that short has
+	short        Mat   // the queries, in the channels of short keys
 }
 
 var attentions = sync.Pool{New: func() interface{} { return new(attention) }}
 
-// Attend lets rows of queries attend to the pairs of one KV head: dst and q are (n*group, Dim), and row r belongs to
-// new token r/group of n, which sees the first p.Len - n + r/group + 1 pairs, or of these the last window if window
-// is not 0. Scores are q·k times scale. It works on the calling goroutine alone and goes through the pages once; no
-// matrix of all scores is ever held.
-func Attend(dst, q Mat, group int, p Pages, scale float32, window int) {
-	s := attentions.Get().(*attention)
-	defer attentions.Put(s)
-	rows, tokens := q.Rows, q.Rows/group
-	s.top, s.sum = grown(s.top, rows), grown(s.sum, rows)
-	for i := range rows {
-		s.top[i], s.sum[i] = float32(math.Inf(-1)), 0
+// begin says what the rows are and what they may see.
+func (s *attention) begin(q Mat, group int, p Pages, scale float32, window int) {
+	s.q, s.group, s.pages, s.scale, s.window = q, group, p, scale, window
+	s.before = p.Len - q.Rows/group
+	s.width = (p.Dim + tileCols - 1) / tileCols * tileCols
+	s.scores, s.sums = grown(s.scores, tileRows()*blockPairs), grown(s.sums, tileRows()*s.width)
+	s.picked = nil
+}
+
+// first is the first pair that any row sees.
+func (s *attention) first() int {
+	if s.window == 0 {
+		return 0
 	}
-	clear(dst.Data[:rows*dst.Cols])
-	s.begin(p)
-	before := p.Len - tokens // pairs that every row may see
-	first := 0
-	if window > 0 {
-		first = max(0, before+1-window)
+	return max(0, s.before+1-s.window)
+}
+
+// skip is the number of rows whose tokens come before a block and see nothing of it.
+func (s *attention) skip(from int) int { return max(0, from-s.before) * s.group }
+
+// open finds keys and values of the block that begins with a pair.
+func (s *attention) open(from int) {
+	s.from, s.keys, s.values = from, s.keys[:0], s.values[:0]
+	dim, n := s.pages.Dim, min(blockPairs, s.pages.Len-from)
+	pages := s.pages.List[from/PageRows : (from+n+PageRows-1)/PageRows]
+	for i, page := range pages {
+		k, v := page.K, page.V
+		if page.packed != nil {
+			s.unpacked = grown(s.unpacked, blockPages*2*dim*PageRows)
+			k, v = page.read(s.unpacked[i*2*dim*PageRows:(i+1)*2*dim*PageRows], dim)
+		}
+		s.keys, s.values = append(s.keys, k), append(s.values, v)
 	}
-	block := attendPages * PageRows
-	s.scores = grown(s.scores, rows*block)
-	// Blocks begin at multiples of their size wherever the window does: the same token finds the same bits, whatever
-	// other tokens it comes with.
-	for from := first / block * block; from < p.Len; from += block {
-		n := min(block, p.Len-from)
-		unseen := max(0, first-from) / PageRows * PageRows // pages before the windows of all rows
-		// Rows of tokens before the block see nothing of it.
-		skip := 0
-		if from > before {
-			skip = (from - before) * group
-		}
-		for at := unseen; at < n; at += PageRows {
-			s.score(s.scores, q, skip, p, (from+at)/PageRows, at, block)
-		}
-		for r := skip; r < rows; r++ {
-			seen := min(n, before+r/group+1-from)
-			hidden := 0
-			if window > 0 {
-				hidden = min(seen, max(0, before+r/group+1-window-from))
-			}
-			row := s.scores[r*block : (r+1)*block]
-			s.weigh(row[hidden:seen], dst.Row(r), r, scale)
-			clear(row[:hidden])
-			clear(row[seen : (n+PageRows-1)/PageRows*PageRows])
-		}
-		for at := unseen; at < n; at += PageRows {
-			s.take(dst, skip, p, (from+at)/PageRows, at, min(PageRows, n-at), block)
-		}
+	if dim == s.width {
+		return
 	}
-	for r := range rows {
-		Scale(dst.Row(r), 1/s.sum[r])
+	// Tiles read whole steps: the values move apart.
+	s.panel = grown(s.panel, blockPairs*s.width)
+	for i := range n {
+		row := s.panel[i*s.width : (i+1)*s.width]
+		copy(row, s.values[i/PageRows][i%PageRows*dim:][:dim])
+		clear(row[dim:])
+	}
+	for i := range s.values {
+		s.values[i] = s.panel[i*PageRows*s.width : (i+1)*PageRows*s.width]
 	}
 }
 
-// begin makes room for packed pages, and forgets the queries that came before.
-func (s *attention) begin(p Pages) {
-	s.picked = nil
-	for _, page := range p.List {
-		if page.packed != nil {
-			s.keys, s.values = grown(s.keys, p.Dim*PageRows), grown(s.values, p.Dim*PageRows)
-			return
+// weigh leaves in sums and part what some rows gather from the block at hand.
+func (s *attention) weigh(r, rows int) {
+	sees := func(row int) (hidden, seen int) { // the pairs of the block that a row sees
+		n := s.before + row/s.group + 1
+		if s.window > 0 {
+			hidden = max(0, n-s.window-s.from)
+		}
+		seen = min(n-s.from, len(s.keys)*PageRows)
+		return min(hidden, seen), seen
+	}
+	_, end := sees(r + rows - 1)
+	start, _ := sees(r)
+	start = start / PageRows * PageRows // with whole pages of pairs that no row sees left out
+	end = min(end, s.pages.Len-s.from)
+	whole := (end + PageRows - 1) / PageRows * PageRows
+	for at := start; at < whole; at += PageRows {
+		s.score(s.scores[at:], blockPairs, r, rows, s.pages.List[(s.from+at)/PageRows].Channels, s.keys[at/PageRows:][:1])
+	}
+	s.part.reset(rows)
+	for i := range rows {
+		row := s.scores[i*blockPairs : (i+1)*blockPairs]
+		hidden, seen := sees(r + i)
+		clear(row[start:hidden])
+		clear(row[seen:whole])
+		if hidden == seen {
+			continue
+		}
+		s.part.top[i] = Max(row[hidden:seen]) * s.scale
+		s.part.sum[i] = expSum(row[hidden:seen], s.scale, s.part.top[i])
+	}
+	pages, rest := end/PageRows, end%PageRows
+	for c := 0; c < s.width; c += tileCols {
+		s.take(c, rows, start, s.values[start/PageRows:pages], PageRows, false)
+		if rest > 0 { // what lies past the last pair may be anything
+			s.take(c, rows, pages*PageRows, s.values[pages:pages+1], rest, pages > start/PageRows)
 		}
 	}
+}
+
+// take multiplies weights, from a pair of the block on, with 32 columns of values.
+func (s *attention) take(c, rows, from int, values [][]float32, k int, add bool) {
+	if len(values) == 0 {
+		return
+	}
+	var pieces [blockPages][]float32
+	for i, v := range values {
+		pieces[i] = v[c:]
+	}
+	tile(rows, k, s.scores[from:], blockPairs, 1, strip{pieces[:len(values)], s.width, tileCols / 2}, s.sums[c:], s.width, add)
+}
+
+// score writes the products of some queries with the keys of one page, which have the channels that are listed; nil
+// lists all.
+func (s *attention) score(dst []float32, dstRow, r, rows int, channels []int, keys [][]float32) {
+	q := s.q
+	if channels != nil {
+		q = s.pick(channels)
+	}
+	if q.Cols == 0 { // keys without a channel score 0
+		for i := range rows {
+			clear(dst[i*dstRow : i*dstRow+PageRows])
+		}
+		return
+	}
+	tile(rows, q.Cols, q.Data[r*q.Cols:], q.Cols, 1, strip{keys, PageRows, PageRows / 2}, dst, dstRow, false)
 }
 
 // pick copies some channels of the queries.
-func (s *attention) pick(q Mat, channels []int) Mat {
+func (s *attention) pick(channels []int) Mat {
 	if s.picked != nil && len(s.picked) == len(channels) && (len(channels) == 0 || &s.picked[0] == &channels[0]) {
 		return s.short
 	}
 	s.picked = channels
-	s.short = Mat{Rows: q.Rows, Cols: len(channels), Data: grown(s.short.Data, q.Rows*len(channels))}
-	for r := range q.Rows {
-		from, to := q.Row(r), s.short.Row(r)
+	s.short = Mat{Rows: s.q.Rows, Cols: len(channels), Data: grown(s.short.Data, s.q.Rows*len(channels))}
+	for r := range s.q.Rows {
+		from, to := s.q.Row(r), s.short.Row(r)
 		for i, c := range channels {
 			to[i] = from[c]
 		}
@@ -103,68 +229,105 @@ func (s *attention) pick(q Mat, channels []int) Mat {
 	return s.short
 }
 
-// score writes the products of the queries with the keys of one page.
-func (s *attention) score(dst []float32, q Mat, skip int, p Pages, number, at, block int) {
-	page := p.List[number]
-	keys := page.K
-	if page.Channels != nil {
-		q = s.pick(q, page.Channels)
-	}
-	if q.Cols == 0 { // keys without a channel score 0
-		for r := skip; r < q.Rows; r++ {
-			clear(dst[r*block+at : r*block+at+PageRows])
-		}
-		return
-	}
-	if page.packed != nil {
-		keys = s.keys[:q.Cols*PageRows]
-		page.packed.keys.unpack(keys)
-	}
-	for r := skip; r < q.Rows; r += kernelRows {
-		for c := 0; c < PageRows; c += panelCols {
-			product(&s.room, min(kernelRows, q.Rows-r), panelCols, q.Cols, q.Data[r*q.Cols:], q.Cols, keys[c:], PageRows, dst[r*block+at+c:], block, false)
-		}
-	}
+// A Head is the share of one KV head in an attention: Dst and Q are (n*group, Dim), as for Attend.
+type Head struct {
+	Dst, Q Mat
+	Pages  Pages
 }
 
-// weigh turns the scores of a row into weights relative to the largest score so far, and scales down what the row
-// has gathered if that has grown.
-func (s *attention) weigh(row, gathered []float32, r int, scale float32) {
-	if len(row) == 0 {
-		return
-	}
-	Scale(row, scale)
-	if top := Max(row); !(top <= s.top[r]) { // also when it is not a number
-		if s.sum[r] != 0 {
-			shrink := exp32(s.top[r] - top)
-			s.sum[r] *= shrink
-			Scale(gathered, shrink)
+// taskBlocks is how many blocks of pairs are one task of AttendHeads.
+const taskBlocks = 2
+
+// AttendHeads is Attend for several KV heads, on all threads. It is meant for few rows and many pairs: the pairs of long
+// heads are shared out, and a head's last task to end merges what the others found, in the order of the blocks.
+func AttendHeads(heads []Head, group int, scale float32, window int) {
+	c := calls.Get().(*call)
+	defer calls.Put(c)
+	c.heads, c.group, c.scale, c.window = heads, group, scale, window
+	c.tasks, c.found = c.tasks[:0], grownTo(c.found, len(heads))
+	for h, head := range heads {
+		f := &c.found[h]
+		f.first, f.end = 0, (head.Pages.Len+blockPairs-1)/blockPairs
+		if window > 0 {
+			f.first = max(0, head.Pages.Len-head.Q.Rows/group+1-window) / blockPairs
 		}
-		s.top[r] = top
+		rows := (f.end - f.first) * head.Q.Rows
+		f.sums, f.top, f.sum = grown(f.sums, rows*head.Pages.Dim), grown(f.top, rows), grown(f.sum, rows)
+		f.left.Store(0)
+		for b := f.first; b < f.end; b += taskBlocks {
+			c.tasks = append(c.tasks, task{h, b})
+			f.left.Add(1)
+		}
 	}
-	s.sum[r] += expSum(row, s.top[r])
+	Parallel(len(c.tasks), c.run)
+	c.heads = nil
 }
 
-// take adds the values of one page, times their weights.
-func (s *attention) take(dst Mat, skip int, p Pages, number, at, n, block int) {
-	page := p.List[number]
-	all := page.V
-	if page.packed != nil {
-		all = s.values
-		page.packed.values.unpack(all)
+// A call is an AttendHeads at work.
+type call struct {
+	heads  []Head
+	group  int
+	scale  float32
+	window int
+	tasks  []task
+	found  []found
+	run    func(i int)
+}
+
+type task struct{ head, block int }
+
+// A found is what the blocks of one head gave: rows of the first block, of the second, and so on.
+type found struct {
+	first, end int // blocks
+	left       atomic.Int64
+	sums       []float32 // Dim each
+	gathered
+	total gathered
+}
+
+var calls = sync.Pool{New: func() interface{} {
+	c := new(call)
+	c.run = c.task // once, for every method value is an allocation
+	return c
+}}
+
+func grownTo(x []found, n int) []found {
+	for len(x) < n {
+		x = append(x, found{})
 	}
-	for c := 0; c < p.Dim; c += panelCols {
-		values, stride, cols := all[c:], p.Dim, min(panelCols, p.Dim-c)
-		if cols < panelCols { // the kernel reads 16 numbers of each row: the last ones are not there
-			s.panel = grown(s.panel, PageRows*panelCols)
-			clear(s.panel)
+	return x
+}
+
+// task weighs some blocks of a head.
+func (c *call) task(i int) {
+	t := c.tasks[i]
+	head, f := &c.heads[t.head], &c.found[t.head]
+	rows, dim := head.Q.Rows, head.Pages.Dim
+	s := attentions.Get().(*attention)
+	defer attentions.Put(s)
+	s.begin(head.Q, c.group, head.Pages, c.scale, c.window)
+	for b := t.block; b < min(f.end, t.block+taskBlocks); b++ {
+		s.open(b * blockPairs)
+		place := (b - f.first) * rows
+		skip := min(rows, s.skip(s.from))
+		clear(f.sum[place : place+skip])
+		for r := skip; r < rows; r += tileRows() {
+			n := min(tileRows(), rows-r)
+			s.weigh(r, n)
 			for i := range n {
-				copy(s.panel[i*panelCols:], values[i*stride:i*stride+cols])
+				copy(f.sums[(place+r+i)*dim:][:dim], s.sums[i*s.width:])
+				f.top[place+r+i], f.sum[place+r+i] = s.part.top[i], s.part.sum[i]
 			}
-			values, stride = s.panel, panelCols
-		}
-		for r := skip; r < dst.Rows; r += kernelRows {
-			product(&s.room, min(kernelRows, dst.Rows-r), cols, n, s.scores[r*block+at:], block, values, stride, dst.Data[r*dst.Cols+c:], dst.Cols, true)
 		}
 	}
+	if f.left.Add(-1) > 0 {
+		return
+	}
+	f.total.reset(rows)
+	for place := 0; place < (f.end-f.first)*rows; place += rows {
+		for r := range rows {
+			f.total.merge(head.Dst.Row(r), r, f.sums[(place+r)*dim:], f.gathered, place+r)
+		}
+	}
+	f.total.finish(head.Dst)
 }

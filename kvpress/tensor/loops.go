@@ -27,6 +27,39 @@ func addScaledGo(dst []float32, s float32, x []float32) {
 	}
 }
 
+func addGo(dst, x []float32) {
+	dst = dst[:len(x)]
+	for i, v := range x {
+		dst[i] += v
+	}
+}
+
+func scaleGo(x []float32, s float32) {
+	for i := range x {
+		x[i] *= s
+	}
+}
+
+func maxGo(x []float32) float32 {
+	low := float32(math.Inf(-1))
+	a, b, c, d := low, low, low, low // side by side, for none waits for another
+	for ; len(x) >= 4; x = x[4:] {
+		a, b, c, d = max(a, x[0]), max(b, x[1]), max(c, x[2]), max(d, x[3])
+	}
+	top := max(a, b, c, d)
+	for _, v := range x {
+		top = max(top, v)
+	}
+	return top
+}
+
+func scaleByGo(dst, x []float32, s float32, weight []float32) {
+	dst, weight = dst[:len(x)], weight[:len(x)]
+	for i, v := range x {
+		dst[i] = v * s * weight[i]
+	}
+}
+
 // Constants of exp: x = n*ln2 + r, exp(r) is a polynomial, and 2^n goes into the exponent.
 const (
 	expLow   = -87.33654
@@ -64,30 +97,22 @@ func exp32(x float32) float32 {
 	return math.Float32frombits(math.Float32bits(y) + uint32(int32(n))<<23)
 }
 
-func expSumGo(x []float32, shift float32) float32 {
+func expSumGo(x []float32, scale, shift float32) float32 {
 	var s float32
 	for i, v := range x {
-		x[i] = exp32(v - shift)
+		x[i] = exp32(v*scale - shift)
 		s += x[i]
 	}
 	return s
 }
 
-// kernelGo adds the product of 6 rows of a (k numbers each, lda apart) with k rows of b (16 numbers each, ldb apart)
-// to 6 rows of c (16 numbers each, ldc apart), or writes it there.
-func kernelGo(k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, add bool) {
-	for r := range 6 {
-		var acc [16]float32
-		if add {
-			copy(acc[:], c[r*ldc:])
-		}
-		for i := range k {
-			x, row := a[r*lda+i], b[i*ldb:i*ldb+16]
-			for j, v := range row {
-				acc[j] += x * v
-			}
-		}
-		copy(c[r*ldc:r*ldc+16], acc[:])
+// cubicMost bounds the squares in gate, so that 0 times them is 0.
+const cubicMost = 1e30
+
+func gateGo(dst, gate, up []float32, linear, cubic float32) {
+	for i, v := range gate {
+		e := exp32(-v * (linear + cubic*min(v*v, cubicMost)))
+		dst[i] = v / (1 + e) * up[i]
 	}
 }
 

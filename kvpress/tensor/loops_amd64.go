@@ -4,11 +4,17 @@ package tensor
 
 import "golang.org/x/sys/cpu"
 
-// fast tells whether the processor has what the assembly needs.
-var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
-
-//go:noescape
-func kernel6x16(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, add bool)
+// supported is the best level that the processor has.
+func supported() level {
+	x := cpu.X86
+	switch {
+	case !x.HasAVX2 || !x.HasFMA:
+		return plain
+	case x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL:
+		return avx512
+	}
+	return avx2
+}
 
 //go:noescape
 func dot8(a, b *float32, n int) float32
@@ -17,7 +23,28 @@ func dot8(a, b *float32, n int) float32
 func addScaled8(dst *float32, s float32, x *float32, n int)
 
 //go:noescape
-func exp8(x *float32, n int, shift float32) float32
+func add8(dst, x *float32, n int)
+
+//go:noescape
+func scale8(x *float32, s float32, n int)
+
+//go:noescape
+func scaleBy8(dst, x *float32, s float32, weight *float32, n int)
+
+//go:noescape
+func max8(x *float32, n int) float32
+
+//go:noescape
+func exp16avx2(x *float32, n int, scale, shift float32) float32
+
+//go:noescape
+func exp16avx512(x *float32, n int, scale, shift float32) float32
+
+//go:noescape
+func gate8avx2(dst, gate, up *float32, n int, linear, cubic float32)
+
+//go:noescape
+func gate16avx512(dst, gate, up *float32, n int, linear, cubic float32)
 
 //go:noescape
 func widen16(dst *float32, src *uint16, n int)
@@ -34,20 +61,10 @@ func gemvSingle64(dst, x *float32, k int, panels *float32, stride int)
 //go:noescape
 func gemvSingle16(dst, x *float32, k int, panel *float32)
 
-func kernel(k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, add bool) {
-	if !fast || k == 0 {
-		kernelGo(k, a, lda, b, ldb, c, ldc, add)
-		return
-	}
-	// The last numbers that are read and written must be there.
-	_, _, _ = a[5*lda+k-1], b[(k-1)*ldb+15], c[5*ldc+15]
-	kernel6x16(k, &a[0], 4*lda, &b[0], 4*ldb, &c[0], 4*ldc, add)
-}
-
 // Dot is the inner product.
 func Dot(a, b []float32) float32 {
 	n := len(a) &^ 7
-	if !fast || n == 0 {
+	if active == plain || n == 0 {
 		return dotGo(a, b)
 	}
 	_ = b[len(a)-1]
@@ -61,7 +78,7 @@ func Dot(a, b []float32) float32 {
 // AddScaled is dst += s * x.
 func AddScaled(dst []float32, s float32, x []float32) {
 	n := len(x) &^ 7
-	if !fast || n == 0 {
+	if active == plain || n == 0 {
 		addScaledGo(dst, s, x)
 		return
 	}
@@ -70,18 +87,108 @@ func AddScaled(dst []float32, s float32, x []float32) {
 	addScaledGo(dst[n:], s, x[n:])
 }
 
-// expSum replaces every x by exp(x - shift) and returns the sum.
-func expSum(x []float32, shift float32) float32 {
+// Add is dst += x.
+func Add(dst, x []float32) {
 	n := len(x) &^ 7
-	if !fast || n == 0 {
-		return expSumGo(x, shift)
+	if active == plain || n == 0 {
+		addGo(dst, x)
+		return
 	}
-	return exp8(&x[0], n, shift) + expSumGo(x[n:], shift)
+	_ = dst[len(x)-1]
+	add8(&dst[0], &x[0], n)
+	addGo(dst[n:], x[n:])
+}
+
+// Scale multiplies every number by s.
+func Scale(x []float32, s float32) {
+	n := len(x) &^ 7
+	if active != plain && n > 0 {
+		scale8(&x[0], s, n)
+		x = x[n:]
+	}
+	scaleGo(x, s)
+}
+
+// Max is the largest number; minus infinity for none.
+func Max(x []float32) float32 {
+	n := len(x) &^ 7
+	if active == plain || n == 0 {
+		return maxGo(x)
+	}
+	return max(max8(&x[0], n), maxGo(x[n:]))
+}
+
+// scaleBy is dst = x * s * weight.
+func scaleBy(dst, x []float32, s float32, weight []float32) {
+	n := len(x) &^ 7
+	if active == plain || n == 0 {
+		scaleByGo(dst, x, s, weight)
+		return
+	}
+	_, _ = dst[len(x)-1], weight[len(x)-1]
+	scaleBy8(&dst[0], &x[0], s, &weight[0], n)
+	scaleByGo(dst[n:], x[n:], s, weight[n:])
+}
+
+// expSum replaces every x by exp(x*scale - shift) and returns the sum.
+func expSum(x []float32, scale, shift float32) float32 {
+	if active == plain {
+		return expSumGo(x, scale, shift)
+	}
+	whole, sum := len(x)&^15, float32(0)
+	if whole > 0 {
+		sum = exp16(&x[0], whole, scale, shift)
+	}
+	if rest := x[whole:]; len(rest) > 0 {
+		var last [16]float32
+		copy(last[:], rest)
+		exp16(&last[0], 16, scale, shift)
+		for i := range rest {
+			rest[i] = last[i]
+			sum += last[i]
+		}
+	}
+	return sum
+}
+
+func exp16(x *float32, n int, scale, shift float32) float32 {
+	if active == avx512 {
+		return exp16avx512(x, n, scale, shift)
+	}
+	return exp16avx2(x, n, scale, shift)
+}
+
+// gate is dst = g * sigmoid(linear*g + cubic*g³) * up.
+func gate(dst, g, up []float32, linear, cubic float32) {
+	if active == plain {
+		gateGo(dst, g, up, linear, cubic)
+		return
+	}
+	n, whole := len(g), len(g)&^15
+	if whole > 0 {
+		_, _ = dst[n-1], up[n-1]
+		gate16(&dst[0], &g[0], &up[0], whole, linear, cubic)
+	}
+	if n > whole {
+		var rest [3][16]float32
+		copy(rest[0][:], g[whole:])
+		copy(rest[1][:], up[whole:n])
+		gate16(&rest[2][0], &rest[0][0], &rest[1][0], 16, linear, cubic)
+		copy(dst[whole:n], rest[2][:])
+	}
+}
+
+func gate16(dst, g, up *float32, n int, linear, cubic float32) {
+	if active == avx512 {
+		gate16avx512(dst, g, up, n, linear, cubic)
+		return
+	}
+	gate8avx2(dst, g, up, n, linear, cubic)
 }
 
 // widen turns bfloat16 into float32; the lengths are multiples of 16.
 func widen(dst []float32, src []uint16) {
-	if !fast {
+	if active == plain {
 		widenGo(dst, src)
 		return
 	}
@@ -91,7 +198,7 @@ func widen(dst []float32, src []uint16) {
 
 // gemvHalf multiplies one row with bfloat16 panels.
 func gemvHalf(dst, x []float32, panels []uint16) {
-	if !fast {
+	if active == plain {
 		gemvGo(dst, x, nil, panels)
 		return
 	}
@@ -107,7 +214,7 @@ func gemvHalf(dst, x []float32, panels []uint16) {
 
 // gemvSingle multiplies one row with float32 panels.
 func gemvSingle(dst, x []float32, panels []float32) {
-	if !fast {
+	if active == plain {
 		gemvGo(dst, x, panels, nil)
 		return
 	}

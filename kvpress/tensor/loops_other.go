@@ -2,11 +2,11 @@
 
 package tensor
 
-// fast tells whether there is assembly for the processor.
-const fast = false
+// supported: there is no assembly for the processor.
+func supported() level { return plain }
 
-func kernel(k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, add bool) {
-	kernelGo(k, a, lda, b, ldb, c, ldc, add)
+func tileFast(rows, k int, a []float32, aRow, aStep int, b strip, c []float32, cRow int, add bool) {
+	tileGo(rows, k, a, aRow, aStep, b, c, cRow, add)
 }
 
 // Dot is the inner product.
@@ -15,8 +15,23 @@ func Dot(a, b []float32) float32 { return dotGo(a, b) }
 // AddScaled is dst += s * x.
 func AddScaled(dst []float32, s float32, x []float32) { addScaledGo(dst, s, x) }
 
-// expSum replaces every x by exp(x - shift) and returns the sum.
-func expSum(x []float32, shift float32) float32 { return expSumGo(x, shift) }
+// Add is dst += x.
+func Add(dst, x []float32) { addGo(dst, x) }
+
+// Scale multiplies every number by s.
+func Scale(x []float32, s float32) { scaleGo(x, s) }
+
+// Max is the largest number; minus infinity for none.
+func Max(x []float32) float32 { return maxGo(x) }
+
+// scaleBy is dst = x * s * weight.
+func scaleBy(dst, x []float32, s float32, weight []float32) { scaleByGo(dst, x, s, weight) }
+
+// expSum replaces every x by exp(x*scale - shift) and returns the sum.
+func expSum(x []float32, scale, shift float32) float32 { return expSumGo(x, scale, shift) }
+
+// gate is dst = g * sigmoid(linear*g + cubic*g³) * up.
+func gate(dst, g, up []float32, linear, cubic float32) { gateGo(dst, g, up, linear, cubic) }
 
 // widen turns bfloat16 into float32.
 func widen(dst []float32, src []uint16) { widenGo(dst, src) }

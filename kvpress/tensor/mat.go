@@ -1,5 +1,6 @@
 // Package tensor holds matrices of float32 and the loops over them that everything else is built on. The hot loops
-// exist twice: in assembly for processors with AVX2 and FMA, chosen when the program starts, and in Go.
+// exist twice: in assembly for processors with AVX2 and FMA, some of them also for AVX-512, chosen when the program
+// starts, and in Go.
 //
 // Results have the same bits for any number of threads: each number of a product is summed up in one fixed order.
 package tensor
@@ -60,21 +61,6 @@ func (m Mat) String() string {
 	return s
 }
 
-// Scale multiplies every number by s.
-func Scale(x []float32, s float32) {
-	for i := range x {
-		x[i] *= s
-	}
-}
-
-// Add is dst += x.
-func Add(dst, x []float32) {
-	dst = dst[:len(x)]
-	for i, v := range x {
-		dst[i] += v
-	}
-}
-
 // Sum adds the numbers up.
 func Sum(x []float32) float32 {
 	var s float32
@@ -84,73 +70,33 @@ func Sum(x []float32) float32 {
 	return s
 }
 
-// Max is the largest number; minus infinity for none.
-func Max(x []float32) float32 {
-	low := float32(math.Inf(-1))
-	a, b, c, d := low, low, low, low // side by side, for none waits for another
-	for ; len(x) >= 4; x = x[4:] {
-		a, b, c, d = max(a, x[0]), max(b, x[1]), max(c, x[2]), max(d, x[3])
-	}
-	top := max(a, b, c, d)
-	for _, v := range x {
-		top = max(top, v)
-	}
-	return top
-}
-
 // Norm is the Euclidean length.
 func Norm(x []float32) float32 { return float32(math.Sqrt(float64(Dot(x, x)))) }
 
 // Softmax turns numbers into shares that add up to 1, in place.
 func Softmax(x []float32) {
-	if len(x) == 0 {
-		return
+	if len(x) > 0 {
+		Scale(x, 1/Exponentials(x))
 	}
-	Scale(x, 1/expSum(x, Max(x)))
 }
+
+// Exponentials replaces every x by exp(x - the largest x) and returns the sum: what Softmax divides by.
+func Exponentials(x []float32) float32 { return expSum(x, 1, Max(x)) }
 
 // RMSNorm divides x by its root mean square and multiplies it by weight. dst may be x.
 func RMSNorm(dst, x, weight []float32, epsilon float32) {
-	scale := float32(1 / math.Sqrt(float64(Dot(x, x)/float32(len(x))+epsilon)))
-	dst, weight = dst[:len(x)], weight[:len(x)]
-	for i, v := range x {
-		dst[i] = v * scale * weight[i]
-	}
+	scaleBy(dst, x, float32(1/math.Sqrt(float64(Dot(x, x)/float32(len(x))+epsilon))), weight)
 }
 
-// SiLUMul is gate = silu(gate) * up, in place.
-func SiLUMul(gate, up []float32) {
-	sigmoidMul(gate, up, func(e, g []float32) {
-		for i, v := range g {
-			e[i] = -v
-		}
-	})
-}
+// SiLUMul is dst = silu(g) * up; dst may be g.
+func SiLUMul(dst, g, up []float32) { gate(dst, g, up, 1, 0) }
 
-// GELUTanhMul is gate = gelu(gate) * up, in place, with GELU's approximation 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
-func GELUTanhMul(gate, up []float32) {
+// GELUTanhMul is dst = gelu(g) * up, with GELU's approximation 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))); dst may be g.
+func GELUTanhMul(dst, g, up []float32) {
 	// 0.5·(1 + tanh(y)) is the sigmoid of 2y.
 	const slope = 2 * 0.7978845608028654
-	sigmoidMul(gate, up, func(e, g []float32) {
-		for i, v := range g {
-			e[i] = -slope * (v + 0.044715*v*v*v)
-		}
-	})
-}
-
-// sigmoidMul is gate = gate * sigmoid(-e) * up, where exponents writes e for some of the gates.
-func sigmoidMul(gate, up []float32, exponents func(e, g []float32)) {
-	var e [256]float32
-	for from := 0; from < len(gate); from += len(e) {
-		g := gate[from:min(len(gate), from+len(e))]
-		u := up[from : from+len(g)]
-		exponents(e[:len(g)], g)
-		expSum(e[:len(g)], 0)
-		for i, v := range g {
-			g[i] = v / (1 + e[i]) * u[i]
-		}
-	}
+	gate(dst, g, up, slope, 0.044715*slope)
 }
 
 // Assembly tells whether the loops in assembly are in use.
-func Assembly() bool { return fast }
+func Assembly() bool { return active != plain }

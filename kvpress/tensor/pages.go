@@ -134,11 +134,17 @@ func (p Pages) ValueNorms(dst []float32) {
 func (p Pages) Dots(room []float32, q Mat, n int) Mat {
 	s := attentions.Get().(*attention)
 	defer attentions.Put(s)
-	s.begin(p)
+	s.begin(q, 1, p, 1, 0)
 	cols := (n + PageRows - 1) / PageRows * PageRows
 	out := Mat{Rows: q.Rows, Cols: cols, Data: grown(room, q.Rows*cols)}
-	for at := 0; at < cols; at += PageRows {
-		s.score(out.Data, q, 0, p, at/PageRows, at, cols)
+	for from := 0; from < cols; from += blockPairs {
+		s.open(from)
+		for i := range min(len(s.keys), (cols-from)/PageRows) {
+			at := from + i*PageRows
+			for r := 0; r < q.Rows; r += tileRows() {
+				s.score(out.Data[r*cols+at:], cols, r, min(tileRows(), q.Rows-r), p.List[at/PageRows].Channels, s.keys[i:i+1])
+			}
+		}
 	}
 	return out
 }

@@ -2,11 +2,6 @@
 
 package tensor
 
-import "golang.org/x/sys/cpu"
-
-// wide tells whether the processor has AVX-512.
-var wide = fast && cpu.X86.HasAVX512F
-
 //go:noescape
 func gemv4avx512(dst, x, sums *float32, groups int, panel *byte)
 
@@ -33,16 +28,16 @@ func widen8avx2(dst *float32, stride, groups int, panel *byte)
 
 // gemvGroups multiplies one row with one panel.
 func gemvGroups(g *groups, dst, x, sums []float32, panel []byte) {
-	if !fast {
+	if active == plain {
 		gemvGroupsGo(g, dst, x, sums, panel)
 		return
 	}
 	// The last numbers that are read and written must be there.
 	_, _, _ = dst[panelCols-1], x[len(sums)*GroupLen-1], panel[len(sums)*g.bytes()-1]
 	switch {
-	case wide && g.bits == 4:
+	case active == avx512 && g.bits == 4:
 		gemv4avx512(&dst[0], &x[0], &sums[0], len(sums), &panel[0])
-	case wide:
+	case active == avx512:
 		gemv8avx512(&dst[0], &x[0], len(sums), &panel[0])
 	case g.bits == 4:
 		gemv4avx2(&dst[0], &x[0], &sums[0], len(sums), &panel[0])
@@ -53,15 +48,15 @@ func gemvGroups(g *groups, dst, x, sums []float32, panel []byte) {
 
 // widenGroups writes a panel as float32, an input every stride numbers.
 func widenGroups(g *groups, dst []float32, stride, blocks int, panel []byte) {
-	if !fast {
+	if active == plain {
 		widenGroupsGo(g, dst, stride, blocks, panel)
 		return
 	}
 	_, _ = dst[(blocks*GroupLen-1)*stride+panelCols-1], panel[blocks*g.bytes()-1]
 	switch {
-	case wide && g.bits == 4:
+	case active == avx512 && g.bits == 4:
 		widen4avx512(&dst[0], 4*stride, blocks, &panel[0])
-	case wide:
+	case active == avx512:
 		widen8avx512(&dst[0], 4*stride, blocks, &panel[0])
 	case g.bits == 4:
 		widen4avx2(&dst[0], 4*stride, blocks, &panel[0])

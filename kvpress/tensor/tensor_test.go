@@ -33,6 +33,14 @@ func near(t *testing.T, what string, got, want []float32, tolerance float64) {
 	}
 }
 
+// atEveryLevel runs a test with all instructions that the processor has.
+func atEveryLevel(t *testing.T, test func(t *testing.T)) {
+	defer func(before level) { active = before }(active)
+	for active = plain; active <= supported(); active++ {
+		t.Run(levels[active], test)
+	}
+}
+
 // naive is a product in float64.
 func naive(a, b Mat) Mat {
 	out := New(a.Rows, b.Rows)
@@ -54,7 +62,9 @@ func bf16(m Mat) []byte {
 	return b
 }
 
-func TestProducts(t *testing.T) {
+func TestProducts(t *testing.T) { atEveryLevel(t, products) }
+
+func products(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for _, rows := range []int{1, 2, 5, 6, 7, 12, 33} {
 		for _, in := range []int{1, 3, 16, 64, 255, 256, 257, 600} {
@@ -96,7 +106,9 @@ func TestProducts(t *testing.T) {
 	}
 }
 
-func TestThreadsDoNotChangeBits(t *testing.T) {
+func TestThreadsDoNotChangeBits(t *testing.T) { atEveryLevel(t, threadsDoNotChangeBits) }
+
+func threadsDoNotChangeBits(t *testing.T) {
 	before := Threads()
 	defer SetThreads(before)
 	r := rand.New(rand.NewPCG(2, 1))
@@ -140,7 +152,9 @@ func pagesOf(keys, values Mat) Pages {
 	return p
 }
 
-func TestAttend(t *testing.T) {
+func TestAttend(t *testing.T) { atEveryLevel(t, attend) }
+
+func attend(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 1))
 	for _, dim := range []int{8, 16, 24, 64, 80} {
 		for _, length := range []int{1, 31, 32, 33, 255, 256, 300, 700} {
@@ -182,7 +196,9 @@ func TestAttend(t *testing.T) {
 }
 
 // TestAttendWhateverTheRows looks for the same bits for a token alone and among others.
-func TestAttendWhateverTheRows(t *testing.T) {
+func TestAttendWhateverTheRows(t *testing.T) { atEveryLevel(t, attendWhateverTheRows) }
+
+func attendWhateverTheRows(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 2))
 	const dim, length, tokens, group = 16, 900, 70, 2
 	keys, values, q := random(r, length, dim), random(r, length, dim), random(r, tokens*group, dim)
@@ -215,7 +231,9 @@ func shorten(p Pages, pages int, channels []int) Pages {
 	return p
 }
 
-func TestAttendToShortKeys(t *testing.T) {
+func TestAttendToShortKeys(t *testing.T) { atEveryLevel(t, attendToShortKeys) }
+
+func attendToShortKeys(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 1))
 	channels := []int{0, 3, 4, 9, 15}
 	keys, values, q := random(r, 300, 16), random(r, 300, 16), random(r, 6, 16)
@@ -239,7 +257,9 @@ func TestAttendToShortKeys(t *testing.T) {
 	}
 }
 
-func TestLoopsAndTheirTwins(t *testing.T) {
+func TestLoopsAndTheirTwins(t *testing.T) { atEveryLevel(t, loopsAndTheirTwins) }
+
+func loopsAndTheirTwins(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 1))
 	for n := range 100 {
 		a, b := random(r, 1, n).Data, random(r, 1, n).Data
@@ -250,7 +270,7 @@ func TestLoopsAndTheirTwins(t *testing.T) {
 		near(t, fmt.Sprintf("sum of %d", n), c, d, 1e-6)
 		Scale(a, 20)
 		c, d = append([]float32(nil), a...), append([]float32(nil), a...)
-		s, sg := expSum(c, 3), expSumGo(d, 3)
+		s, sg := expSum(c, 1, 3), expSumGo(d, 1, 3)
 		near(t, fmt.Sprintf("sum of exp of %d", n), []float32{s}, []float32{sg}, 1e-5)
 		for i := range a {
 			want := math.Exp(float64(a[i] - 3))
@@ -266,7 +286,7 @@ func TestLoopsAndTheirTwins(t *testing.T) {
 			for i := range x {
 				x[i] = c.in
 			}
-			expSum(x, 0)
+			expSum(x, 1, 0)
 			if x[0] != c.want && c.want == c.want || c.want != c.want && x[0] == x[0] {
 				t.Errorf("exp(%g) is %g, want %g", c.in, x[0], c.want)
 			}
@@ -323,7 +343,9 @@ func TestParallel(t *testing.T) {
 	})
 }
 
-func TestNothingIsAllocated(t *testing.T) {
+func TestNothingIsAllocated(t *testing.T) { atEveryLevel(t, nothingIsAllocated) }
+
+func nothingIsAllocated(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 1))
 	x, keys, values := random(r, 6, 64), random(r, 300, 64), random(r, 300, 64)
 	p, out := pagesOf(keys, values), New(6, 64)
@@ -370,7 +392,9 @@ func BenchmarkAttend(b *testing.B) {
 
 // TestPackedPages: what is packed differs by at most half a step of its channel or pair, attention to it is that to the
 // unpacked numbers, and packing those again loses nothing more.
-func TestPackedPages(t *testing.T) {
+func TestPackedPages(t *testing.T) { atEveryLevel(t, packedPages) }
+
+func packedPages(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 1))
 	for _, bits := range []int{8, 4} {
 		for _, short := range []int{0, 3} {

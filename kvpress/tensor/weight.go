@@ -10,9 +10,6 @@ import (
 // panelCols is how many outputs lie side by side in a packed weight: two registers of eight numbers.
 const panelCols = 16
 
-// kernelRows is how many rows of activations the inner kernel takes at once.
-const kernelRows = 6
-
 // A Weight is a matrix (Out, In) packed for products with rows of activations: panels of 16 outputs, in each panel
 // the 16 numbers of one input together. bfloat16 weights stay 2 bytes each.
 type Weight struct {
@@ -103,11 +100,15 @@ func (w *Weight) Row(dst []float32, i int) {
 	}
 }
 
-// depth is how many inputs the product takes at a time, so that a piece of a panel stays in the first cache.
-const depth = 256
+// depth is how many inputs a product takes at a time, so that a piece of two panels stays in the second cache beside
+// the rows.
+const depth = 768
 
 // room is scratch memory of one task.
-type room struct{ panel, a, c []float32 }
+type room struct {
+	panel, a, c []float32
+	one         [1][]float32
+}
 
 var rooms = sync.Pool{New: func() interface{} { return new(room) }}
 
@@ -131,62 +132,48 @@ func (w *Weight) MulTRows(dst, x Mat, from, to int) {
 		w.gemv(dst.Data, x.Data, from, to)
 		return
 	}
-	first, last := from/panelCols, (to+panelCols-1)/panelCols
-	Parallel(last-first, func(i int) {
+	Parallel((to-from+tileCols-1)/tileCols, func(i int) {
 		r := rooms.Get().(*room)
-		w.panel(r, dst, x, first+i, from, to)
+		column := i * tileCols
+		w.columns(r, dst.Data[column:], dst.Cols, x, from+column, min(tileCols, to-from-column))
 		rooms.Put(r)
 	})
 }
 
-// panel computes the outputs of one panel for all rows.
-func (w *Weight) panel(r *room, dst, x Mat, p, from, to int) {
-	b := w.single
-	if w.few != nil {
-		r.panel = grown(r.panel, w.blocks()*GroupLen*panelCols)
-		w.few.widen(w, r.panel, panelCols, p)
-		b = r.panel
-	} else if w.half != nil {
-		r.panel = grown(r.panel, w.In*panelCols)
-		widen(r.panel, w.half[p*panelCols*w.In:(p+1)*panelCols*w.In])
-		b = r.panel
-	} else {
-		b = b[p*panelCols*w.In : (p+1)*panelCols*w.In]
-	}
-	column := p*panelCols - from
-	cols := min(panelCols, to-p*panelCols)
+// columns computes up to 32 outputs from row first of the weight on, for all rows of x.
+func (w *Weight) columns(r *room, dst []float32, dstRow int, x Mat, first, cols int) {
+	b := w.strip(r, first/panelCols, min(tileCols/panelCols, w.panels()-first/panelCols))
+	panels := b.pieces[0]
 	for k := 0; k < w.In; k += depth {
-		part := min(depth, w.In-k)
-		for row := 0; row < x.Rows; row += kernelRows {
-			product(r, min(kernelRows, x.Rows-row), cols, part, x.Data[row*x.Cols+k:], x.Cols, b[k*panelCols:], panelCols, dst.Data[row*dst.Cols+column:], dst.Cols, k > 0)
-		}
+		b.pieces[0] = panels[k*panelCols:]
+		r.product(x.Rows, cols, min(depth, w.In-k), x.Data[k:], x.Cols, 1, b, dst, dstRow, k > 0)
 	}
 }
 
-// product is the inner kernel for up to 6 rows and 16 columns; the rest is filled up in scratch memory.
-func product(r *room, rows, cols, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, add bool) {
-	if rows == kernelRows && cols == panelCols {
-		kernel(k, a, lda, b, ldb, c, ldc, add)
-		return
+// strip is one panel or two as float32. Where there is no second one, the first one counts twice, for nobody looks at
+// what it gives again.
+func (w *Weight) strip(r *room, panel, n int) strip {
+	in := w.In
+	if w.few != nil {
+		in = w.blocks() * GroupLen
 	}
-	r.c = grown(r.c, kernelRows*panelCols)
-	if rows < kernelRows {
-		r.a = grown(r.a, kernelRows*k)
-		for i := range rows {
-			copy(r.a[i*k:(i+1)*k], a[i*lda:])
+	size := in * panelCols
+	b := strip{pieces: r.one[:], step: panelCols, half: size * (n - 1)}
+	switch {
+	case w.few != nil:
+		r.panel = grown(r.panel, n*size)
+		for i := range n {
+			w.few.widen(w, r.panel[i*size:], panelCols, panel+i)
 		}
-		clear(r.a[rows*k:])
-		a, lda = r.a, k
+		b.pieces[0] = r.panel
+	case w.half != nil:
+		r.panel = grown(r.panel, n*size)
+		widen(r.panel, w.half[panel*size:(panel+n)*size])
+		b.pieces[0] = r.panel
+	default:
+		b.pieces[0] = w.single[panel*size : (panel+n)*size]
 	}
-	if add {
-		for i := range rows {
-			copy(r.c[i*panelCols:i*panelCols+cols], c[i*ldc:])
-		}
-	}
-	kernel(k, a, lda, b, ldb, r.c, panelCols, add)
-	for i := range rows {
-		copy(c[i*ldc:i*ldc+cols], r.c[i*panelCols:])
-	}
+	return b
 }
 
 // gemvPanels is how many panels of a product with one row are one task.
@@ -238,13 +225,12 @@ func MulT(dst, a, b Mat) {
 	}
 	r := rooms.Get().(*room)
 	defer rooms.Put(r)
-	r.panel = grown(r.panel, panelCols*a.Cols)
-	for j := 0; j < b.Rows; j += panelCols {
-		packPanel(r.panel, b, j)
-		cols := min(panelCols, b.Rows-j)
-		for i := 0; i < a.Rows; i += kernelRows {
-			product(r, min(kernelRows, a.Rows-i), cols, a.Cols, a.Data[i*a.Cols:], a.Cols, r.panel, panelCols, dst.Data[i*dst.Cols+j:], dst.Cols, false)
-		}
+	r.panel = grown(r.panel, tileCols*a.Cols)
+	pieces := [1][]float32{r.panel}
+	for j := 0; j < b.Rows; j += tileCols {
+		packPanel(r.panel[:panelCols*a.Cols], b, j)
+		packPanel(r.panel[panelCols*a.Cols:], b, j+panelCols)
+		r.product(a.Rows, min(tileCols, b.Rows-j), a.Cols, a.Data, a.Cols, 1, strip{pieces[:], panelCols, panelCols * a.Cols}, dst.Data[j:], dst.Cols, false)
 	}
 }
 
@@ -253,11 +239,38 @@ func Mul(dst, a, b Mat) {
 	if a.Cols != b.Rows || dst.Rows != a.Rows || dst.Cols != b.Cols {
 		panic("tensor: shapes of a product do not fit")
 	}
-	for i := range a.Rows {
-		row := dst.Row(i)
-		clear(row)
-		for k, v := range a.Row(i) {
-			AddScaled(row, v, b.Row(k))
-		}
+	multiply(dst, a.Rows, a.Cols, a.Data, a.Cols, 1, b)
+}
+
+// Gram is dst (Cols, Cols) = xᵀ · x, on the calling goroutine alone.
+func Gram(dst, x Mat) {
+	if dst.Rows != x.Cols || dst.Cols != x.Cols {
+		panic("tensor: shapes of a product do not fit")
 	}
+	multiply(dst, x.Cols, x.Rows, x.Data, 1, x.Cols, x)
+}
+
+// multiply is the product of a, whose number t of row r is a[r*aRow+t*aStep], with b as it lies.
+func multiply(dst Mat, rows, k int, a []float32, aRow, aStep int, b Mat) {
+	r := rooms.Get().(*room)
+	defer rooms.Put(r)
+	for j := 0; j < b.Cols; j += tileCols {
+		columns, step, cols := b.Data[j:], b.Cols, min(tileCols, b.Cols-j)
+		if cols < tileCols {
+			columns, step = r.widened(b, j, cols), tileCols
+		}
+		pieces := [1][]float32{columns}
+		r.product(rows, cols, k, a, aRow, aStep, strip{pieces[:], step, panelCols}, dst.Data[j:], dst.Cols, false)
+	}
+}
+
+// widened copies some columns of a matrix and fills them up to 32.
+func (r *room) widened(b Mat, from, cols int) []float32 {
+	r.panel = grown(r.panel, tileCols*b.Rows)
+	for i := range b.Rows {
+		row := r.panel[i*tileCols : (i+1)*tileCols]
+		copy(row, b.Row(i)[from:from+cols])
+		clear(row[cols:])
+	}
+	return r.panel
 }

@@ -1,0 +1,128 @@
+package tensor
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// eachKind calls f for every kind of assembly that this processor can run.
+func eachKind(f func(kind string)) {
+	defer func(before level) { active = before }(active)
+	for active = avx2; active <= supported(); active++ {
+		f(levels[active])
+	}
+}
+
+func TestWanted(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		best, want level
+	}{{"", avx512, avx512}, {"avx2", avx512, avx2}, {"go", avx2, plain}, {"avx512", avx2, avx2}, {"sse", avx2, avx2}} {
+		if got := wanted(c.name, c.best); got != c.want {
+			t.Errorf("KVNOTES_CPU=%s where %s is best gives %s, want %s", c.name, levels[c.best], levels[got], levels[c.want])
+		}
+	}
+}
+
+// TestTiles compares the tiles of every level with the twin: all heights, several pieces, rows and steps that lie apart
+// in any way, sums that begin with 0 and sums that go on. Those in assembly must agree bit by bit.
+func TestTiles(t *testing.T) {
+	defer func(before level) { active = before }(active)
+	r := rand.New(rand.NewPCG(10, 1))
+	for range 400 {
+		active = supported()
+		rows, k, pieces := 1+r.IntN(tileRows()), 1+r.IntN(70), 1+r.IntN(4)
+		aRow, aStep := k*pieces+r.IntN(3), 1
+		if r.IntN(2) == 0 {
+			aRow, aStep = 1, rows+r.IntN(3)
+		}
+		b := strip{step: tileCols + r.IntN(5), half: r.IntN(40)}
+		for range pieces {
+			b.pieces = append(b.pieces, random(r, 1, k*b.step+b.half+tileCols).Data)
+		}
+		a, cRow, add := random(r, 1, rows*aRow+k*pieces*aStep).Data, tileCols+r.IntN(9), r.IntN(2) == 0
+		before := random(r, 1, rows*cRow).Data
+		var first []float32
+		want := slices.Clone(before)
+		tileGo(rows, k, a, aRow, aStep, b, want, cRow, add)
+		name := fmt.Sprintf("%d rows, %d pieces of %d steps, %d and %d apart", rows, pieces, k, aRow, aStep)
+		for active = plain; active <= supported(); active++ {
+			got := slices.Clone(before)
+			for from := 0; from < rows; from += tileRows() {
+				tile(min(tileRows(), rows-from), k, a[from*aRow:], aRow, aStep, b, got[from*cRow:], cRow, add)
+			}
+			near(t, levels[active]+": "+name, got, want, 1e-4)
+			if active == plain {
+				continue
+			}
+			if first == nil {
+				first = got
+			} else if !slices.Equal(got, first) {
+				t.Errorf("%s: %s has other bits than avx2", name, levels[active])
+			}
+		}
+	}
+}
+
+// TestLevelsAgree looks for the same bits at all levels in assembly.
+func TestLevelsAgree(t *testing.T) {
+	defer func(before level) { active = before }(active)
+	r := rand.New(rand.NewPCG(11, 1))
+	for _, n := range []int{1, 15, 16, 17, 64, 300} {
+		x, up := random(r, 1, n).Data, random(r, 1, n).Data
+		Scale(x, 30)
+		var first []float32
+		for active = avx2; active <= supported(); active++ {
+			e, g := slices.Clone(x), make([]float32, n)
+			sum := expSum(e, 0.3, 2)
+			SiLUMul(g, x, up)
+			got := append(append(e, g...), sum)
+			if first == nil {
+				first = got
+			} else if !slices.Equal(got, first) {
+				t.Errorf("%d numbers: %s gives other bits than avx2", n, levels[active])
+			}
+		}
+	}
+}
+
+func TestGates(t *testing.T) { atEveryLevel(t, gates) }
+
+func gates(t *testing.T) {
+	r := rand.New(rand.NewPCG(12, 1))
+	for n := range 50 {
+		g, up := random(r, 1, n).Data, random(r, 1, n).Data
+		Scale(g, 10)
+		copy(g, []float32{0, -200, 200, -1e25, 1e25})
+		silu, gelu := make([]float32, n), make([]float32, n)
+		SiLUMul(silu, g, up)
+		GELUTanhMul(gelu, g, up)
+		wantSilu, wantGelu := make([]float32, n), make([]float32, n)
+		for i, v := range g {
+			x := float64(v)
+			wantSilu[i] = float32(x / (1 + math.Exp(-x)) * float64(up[i]))
+			wantGelu[i] = float32(0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) * float64(up[i]))
+		}
+		near(t, fmt.Sprintf("silu of %d", n), silu, wantSilu, 2e-6)
+		near(t, fmt.Sprintf("gelu of %d", n), gelu, wantGelu, 2e-5)
+	}
+	nan := float32(math.NaN())
+	out := make([]float32, 16)
+	SiLUMul(out, slices.Repeat([]float32{nan}, 16), make([]float32, 16))
+	if out[3] == out[3] {
+		t.Error("the gate of what is not a number is a number")
+	}
+	for n := 1; n < 40; n++ {
+		x := random(r, 1, n).Data
+		if got, want := Max(x), slices.Max(x); got != want {
+			t.Errorf("the largest of %d is %g, want %g", n, got, want)
+		}
+		x[r.IntN(n)] = nan
+		if got := Max(x); got == got {
+			t.Errorf("the largest of %d numbers, one of which is none, is %g", n, got)
+		}
+	}
+}
