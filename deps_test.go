@@ -17,7 +17,9 @@ var arrows = map[string][]string{
 	"kvpress/tensor":             {},
 	"kvpress/progress":           {},
 	"kvpress/needle":             {},
-	"kvpress/tokenizer":          {},
+	"kvpress/internal/bounded":   {},
+	"kvpress/internal/jinja":     {},
+	"kvpress/tokenizer":          {"kvpress/internal/jinja"},
 	"kvpress/weights":            {"kvpress/tensor"},
 	"kvpress":                    {"kvpress/tensor"},
 	"kvpress/presstest":          {"kvpress", "kvpress/tensor"},
@@ -50,7 +52,6 @@ var homes = map[string][]string{
 	"gonum.org/v1/plot":                   {"viz"},
 	"gorgonia.org/cu":                     {"cuda"},
 	"github.com/nlpodyssey/safetensors":   {"kvpress/weights"},
-	"github.com/nikolalohinski/gonja/v2":  {"kvpress/tokenizer"},
 	"github.com/schollz/progressbar/v3":   {"kernel/kvnotes"},
 	"github.com/spf13/cobra":              {"kernel/kvnotes"},
 }

@@ -4,14 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
-	"github.com/nikolalohinski/gonja/v2"
-	gconfig "github.com/nikolalohinski/gonja/v2/config"
-	"github.com/nikolalohinski/gonja/v2/exec"
-	"github.com/nikolalohinski/gonja/v2/loaders"
+	"github.com/kvnotes/kvnotes/kvpress/internal/jinja"
 )
 
 // A Message is one turn of a chat.
@@ -44,34 +40,6 @@ func readTemplate(raw json.RawMessage) (string, error) {
 	return "", errors.New("chat_template: none of the templates is called default")
 }
 
-// Limits of a template, which is data from strangers: it cannot run for ever or fill the memory.
-const (
-	longestChat = 64 << 20
-	longestTime = 10 * time.Second
-	mostSteps   = 1 << 20 // of all loops together
-)
-
-// boundedRange is Python's range, as a list that fits into memory.
-func boundedRange(of ...int) ([]int, error) {
-	if len(of) < 1 || len(of) > 3 {
-		return nil, fmt.Errorf("range of %d numbers", len(of))
-	}
-	from, to, step := 0, of[0], 1
-	if len(of) > 1 {
-		from, to = of[0], of[1]
-	}
-	if len(of) > 2 {
-		step = of[2]
-	}
-	var list []int
-	for i := from; step > 0 && i < to || step < 0 && i > to; i += step {
-		if list = append(list, i); len(list) > mostSteps {
-			return nil, fmt.Errorf("range is longer than %d", mostSteps)
-		}
-	}
-	return list, nil
-}
-
 // Chat writes a chat as the model wants to read it. With addGenerationPrompt it ends where the model's answer
 // begins. Vars are further variables of the template, such as enable_thinking.
 func (t *Tokenizer) Chat(messages []Message, addGenerationPrompt bool, vars map[string]interface{}) (string, error) {
@@ -83,8 +51,8 @@ func (t *Tokenizer) Chat(messages []Message, addGenerationPrompt bool, vars map[
 		turns[i] = map[string]interface{}{"role": m.Role, "content": m.Content}
 	}
 	values := map[string]interface{}{"messages": turns, "add_generation_prompt": addGenerationPrompt}
-	for name, raw := range map[string]json.RawMessage{"bos_token": t.config.BOS, "eos_token": t.config.EOS} {
-		if text, _, ok := t.named(raw); ok {
+	for name, raw := range map[string]json.RawMessage{"bos_token": t.config.BOS, "eos_token": t.config.EOS, "unk_token": t.config.UNK, "pad_token": t.config.PAD} {
+		if text, ok := tokenText(raw); ok {
 			values[name] = text
 		}
 	}
@@ -98,84 +66,56 @@ func (t *Tokenizer) Chat(messages []Message, addGenerationPrompt bool, vars map[
 	return text, nil
 }
 
-// noFiles gives templates no other files to read.
-type noFiles struct{ loaders.Loader }
-
-func (noFiles) Read(path string) (io.Reader, error) {
-	return nil, fmt.Errorf("%q: a chat template reads no files", path)
-}
-
-func (noFiles) Resolve(path string) (string, error) {
-	return "", fmt.Errorf("%q: a chat template reads no files", path)
-}
-func (n noFiles) Inherit(string) (loaders.Loader, error) { return n, nil }
-
-// A bounded writer takes so much and no more, and nothing after its time.
-type bounded struct {
-	text strings.Builder
-	end  time.Time
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.text.Len()+len(p) > longestChat {
-		return 0, fmt.Errorf("stopped after %d bytes", b.text.Len())
-	}
-	if time.Now().After(b.end) {
-		return 0, fmt.Errorf("stopped after %v", longestTime)
-	}
-	return b.text.Write(p)
-}
-
-// render runs a template with the settings of transformers: blocks leave no blank lines.
-func render(template string, values map[string]interface{}) (text string, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%v", r)
-		}
-	}()
-	if template, err = rewritten(template); err != nil {
-		return "", err
-	}
-	settings := gconfig.New()
-	settings.TrimBlocks, settings.LeftStripBlocks = true, true
-	root, err := loaders.NewShiftedLoader("/chat", strings.NewReader(template), noFiles{})
+// render runs a template with the functions that transformers gives it.
+func render(template string, values map[string]interface{}) (string, error) {
+	parsed, err := jinja.Parse(template)
 	if err != nil {
 		return "", err
 	}
-	parsed, err := exec.NewTemplate("/chat", settings, root, gonja.DefaultEnvironment)
-	if err != nil {
-		return "", err
-	}
-	values["raise_exception"] = func(message string) (string, error) { return "", errors.New(message) }
-	values["strftime_now"] = func(format string) string { return strftime(now(), format) }
-	values[chooseName] = func(condition *exec.Value, yes, no interface{}) interface{} {
-		if condition.IsTrue() {
-			return yes
+	for _, name := range []string{"tools", "documents"} {
+		if _, ok := values[name]; !ok {
+			values[name] = nil
 		}
-		return no
 	}
-	steps := 0
-	values[countName] = func(list *exec.Value) (*exec.Value, error) {
-		if steps += list.Len(); steps > mostSteps {
-			return nil, fmt.Errorf("stopped after %d steps of loops", mostSteps)
-		}
-		return list, nil
-	}
-	values["range"] = boundedRange
-	out := &bounded{end: time.Now().Add(longestTime)}
-	if err := parsed.Execute(out, exec.NewContext(values)); err != nil {
-		return "", err
-	}
-	return out.text.String(), nil
+	return parsed.Render(values, map[string]func(string) (string, error){
+		"raise_exception": func(message string) (string, error) { return "", errors.New(message) },
+		"strftime_now":    func(format string) (string, error) { return strftime(now(), format) },
+	})
 }
 
 // now is the clock of templates.
 var now = time.Now
 
-// strftime writes a date by the letters that chat templates use.
-func strftime(t time.Time, format string) string {
-	for code, layout := range map[string]string{"%d": "02", "%b": "Jan", "%B": "January", "%Y": "2006", "%m": "01", "%H": "15", "%M": "04", "%S": "05", "%A": "Monday", "%y": "06"} {
-		format = strings.ReplaceAll(format, code, t.Format(layout))
+// layouts are the letters of Python's strftime, as Go writes the same.
+var layouts = map[byte]string{
+	'd': "02", 'b': "Jan", 'B': "January", 'Y': "2006", 'm': "01", 'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM",
+	'A': "Monday", 'a': "Mon", 'y': "06", 'j': "002", 'F': "2006-01-02", 'T': "15:04:05", 'e': "_2", 'D': "01/02/06", 'Z': "MST", 'z': "-0700",
+}
+
+// strftime writes a date as Python does.
+func strftime(t time.Time, format string) (string, error) {
+	var out strings.Builder
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' || i+1 == len(format) {
+			out.WriteByte(format[i])
+			continue
+		}
+		i++
+		short := format[i] == '-' && i+1 < len(format) // %-d has no leading zero
+		if short {
+			i++
+		}
+		layout, ok := layouts[format[i]]
+		switch {
+		case format[i] == '%':
+			out.WriteByte('%')
+		case ok && short:
+			out.WriteString(strings.TrimPrefix(t.Format(layout), "0"))
+		case ok:
+			out.WriteString(t.Format(layout))
+		default:
+			return "", fmt.Errorf("strftime_now: %%%c is not supported", format[i])
+		}
 	}
-	return format
+	return out.String(), nil
 }

@@ -80,6 +80,8 @@ type model struct {
 type config struct {
 	BOS       json.RawMessage `json:"bos_token"`
 	EOS       json.RawMessage `json:"eos_token"`
+	UNK       json.RawMessage `json:"unk_token"`
+	PAD       json.RawMessage `json:"pad_token"`
 	MaxLength float64         `json:"model_max_length"`
 	CleanUp   bool            `json:"clean_up_tokenization_spaces"`
 	Template  json.RawMessage `json:"chat_template"`
@@ -259,20 +261,28 @@ func (t *Tokenizer) BOS() (text string, id int, ok bool) { return t.named(t.conf
 // EOS is the token that ends an answer, if the model has one.
 func (t *Tokenizer) EOS() (text string, id int, ok bool) { return t.named(t.config.EOS) }
 
-// named reads a token of the configuration: a text, or an object with its content.
+// named looks up a token of the configuration.
 func (t *Tokenizer) named(raw json.RawMessage) (string, int, bool) {
-	var text string
+	text, ok := tokenText(raw)
+	if !ok {
+		return "", 0, false
+	}
+	id, ok := t.ID(text)
+	return text, id, ok
+}
+
+// tokenText reads a token of the configuration: a text, or an object with its content.
+func tokenText(raw json.RawMessage) (text string, ok bool) {
 	if json.Unmarshal(raw, &text) != nil {
 		var o struct {
 			Content string `json:"content"`
 		}
 		if json.Unmarshal(raw, &o) != nil {
-			return "", 0, false
+			return "", false
 		}
 		text = o.Content
 	}
-	id, ok := t.ID(text)
-	return text, id, ok && text != ""
+	return text, text != ""
 }
 
 // ModelMaxLength is the longest text the model reads, in tokens; 0 when the configuration does not say.

@@ -7,11 +7,14 @@ their cases. Plain Python.
 """
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
 FAMILIES = ("phi3", "o200k", "llama3")
+
+
+def write(path, value):
+    path.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 def main(source, out):
@@ -19,10 +22,10 @@ def main(source, out):
         to = out / family
         to.mkdir(parents=True, exist_ok=True)
         for name in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copyfile(source / family / name, to / name)
+            write(to / name, json.loads((source / family / name).read_text()))
         cases = json.loads((source / family / "cases.json").read_text())
         short = {k: [c for c in cases[k] if len(json.dumps(c)) < 1500][::3] for k in ("cases", "fuzz", "decode", "chat")}
-        (to / "cases.json").write_text(json.dumps({"family": family, "now": cases["now"], **short}))
+        write(to / "cases.json", {"family": family, "now": cases["now"], **short})
 
 
 if __name__ == "__main__":
