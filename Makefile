@@ -4,7 +4,7 @@ PYTHON  ?= python3
 VENV    := .venv
 JUPYTER := $(VENV)/bin/python
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-FUZZED  := ./kernel/internal/wire ./kvpress/weights ./kvpress/tokenizer
+FUZZED  := ./kernel/internal/wire ./kvpress/weights ./kvpress/tokenizer ./kvpress/eval/metrics
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-long tiny notebooks build venv kernel model cuda cuda-bundle lint fmt fresh generate bench bench-presses bench-kernel reference clean

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kvnotes/kvnotes/kvpress/eval/metrics"
 	"github.com/kvnotes/kvnotes/kvpress/llm"
 )
 
@@ -23,7 +24,7 @@ var passkeyBenchmark = Benchmark{
 		return generate(ctx, m, o, "passkey", draft{make: passkey, fewest: 1, fill: true})
 	},
 	Measure: func(s Sample, answer string) []Measure {
-		return []Measure{{Metric: "accuracy", Got: share(slices.Contains(s.Answers, firstDigits(answer))), Of: 1}}
+		return []Measure{{Metric: "accuracy", Got: metrics.FirstNumber(answer, s.Answers[0]), Of: 1}}
 	},
 }
 
@@ -41,21 +42,4 @@ func passkey(r *rand.Rand, lines, words int) Sample {
 		MaxTokens: 16,
 		Details:   map[string]string{"depth": strconv.Itoa(100 * at / len(text))},
 	}
-}
-
-// firstDigits is the first run of digits of a text.
-func firstDigits(text string) string {
-	other := func(r rune) bool { return r < '0' || r > '9' }
-	if digits := strings.FieldsFunc(text, other); len(digits) > 0 {
-		return digits[0]
-	}
-	return ""
-}
-
-// share is 1 for yes and 0 for no.
-func share(yes bool) float64 {
-	if yes {
-		return 1
-	}
-	return 0
 }

@@ -1,13 +1,16 @@
-// Package metrics measures answers as the benchmarks of long contexts do: strings in, a number out. The numbers equal
-// those of the originals (the golden table in testdata was computed with their Python); where an original has a bug, the
-// function says which, mends it, and a second one named ...Original gives the original's number.
+// Package metrics measures answers as the benchmarks of long contexts do: strings in, a number from 0 to 1 out.
+//
+// The numbers equal those of the originals: testdata/golden.py computed a table with their Python libraries. Where an
+// original has a bug, the function mends it and says which; a function of the same name with Original at the end gives
+// the original's number where published figures rest on it. BERTScore and the WordNet stage of METEOR are not here:
+// they need a model and a dictionary.
 package metrics
 
 import "strings"
 
-// StringMatch is RULER's: the share of references that stand in the answer, or, for its questions (any), 1 if one of
+// StringMatch is RULER's: the share of references that stand in the answer, or, for its questions (anyOf), 1 if one of
 // them does. Case does not count; control characters are taken out of the answer and leave no blank.
-func StringMatch(answer string, references []string, any bool) float64 {
+func StringMatch(answer string, references []string, anyOf bool) float64 {
 	answer = lower(strip(strings.Map(func(r rune) rune {
 		if r < 0x20 {
 			return -1
@@ -23,10 +26,19 @@ func StringMatch(answer string, references []string, any bool) float64 {
 	switch {
 	case len(references) == 0:
 		return 0
-	case any:
+	case anyOf:
 		return one(found > 0)
 	}
 	return float64(found) / float64(len(references))
+}
+
+// Best is the highest of what a metric gives for several references, and 0 for none.
+func Best(metric func(answer, reference string) float64, answer string, references []string) float64 {
+	best := 0.0
+	for _, ref := range references {
+		best = max(best, metric(answer, ref))
+	}
+	return best
 }
 
 // one is 1 for yes and 0 for no.
