@@ -120,7 +120,7 @@ func (s *Session) generate(ctx context.Context, ids []int, maxTokens int, stop [
 		began := time.Now()
 		one.ids[0], one.positions[0] = token, s.next+len(ids)+len(a.Tokens)-1
 		if s.chorus != nil {
-			err = s.chorus.sing(ctx, token, one.positions[0], run.cache, s.work.result)
+			err = s.chorus.sing(ctx, s.voice, token, one.positions[0], run.cache, s.work.result)
 		} else {
 			err = run.forward(ctx, s.work, one)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/kvnotes/kvnotes/kvpress/progress"
@@ -14,7 +15,7 @@ const mostTogether = 32
 
 // AskAll answers several questions about one context side by side, each on a fork that shares the context's pairs.
 // Every step reads the weights once for all answers, so that many take little longer than one; the last bits of logits
-// may differ from those of Ask. Where a press acts in answers they are made one after the other. Streams are called from
+// may differ from those of Ask, and are the same whenever the same questions are asked together. Where a press acts in answers they are made one after the other. Streams are called from
 // several goroutines.
 func (s *Session) AskAll(ctx context.Context, questions []Question) ([]Answer, error) {
 	answers := make([]Answer, len(questions))
@@ -53,7 +54,7 @@ func (s *Session) askSome(ctx context.Context, questions []Question, answers []A
 			c.leave(ctx)
 			continue
 		}
-		fork.chorus = c
+		fork.chorus, fork.voice = c, i
 		all.Go(func() {
 			defer fork.cache.Close()
 			defer c.leave(ctx)
@@ -81,6 +82,7 @@ type chorus struct {
 
 // A voice is the next token of one answer.
 type voice struct {
+	number       int // of the answer
 	id, position int
 	cache        Cache
 	row          []float32  // takes the logits
@@ -97,8 +99,8 @@ func (d *decoder) chorus(members int) (*chorus, error) {
 }
 
 // sing leaves the logits of the token that follows in row.
-func (c *chorus) sing(ctx context.Context, id, position int, cache Cache, row []float32) error {
-	v := voice{id: id, position: position, cache: cache, row: row, done: make(chan error, 1)}
+func (c *chorus) sing(ctx context.Context, number, id, position int, cache Cache, row []float32) error {
+	v := voice{number: number, id: id, position: position, cache: cache, row: row, done: make(chan error, 1)}
 	c.mu.Lock()
 	c.voices = append(c.voices, v)
 	c.together(ctx)
@@ -119,6 +121,8 @@ func (c *chorus) together(ctx context.Context) {
 	if len(c.voices) == 0 || len(c.voices) < c.members {
 		return
 	}
+	// A row's last bits depend on the rows beside it: in order, the same questions get the same bits every time.
+	slices.SortFunc(c.voices, func(a, b voice) int { return a.number - b.number })
 	err := c.step(ctx)
 	for i, v := range c.voices {
 		size := c.decoder.config.Vocabulary

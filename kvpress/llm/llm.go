@@ -82,6 +82,10 @@ func load(files *hub.Model, b Backend, o Options) (*LLM, error) {
 	return m, err
 }
 
+// Fingerprint tells the files of this model, and how it holds them, from others: a hash in hexadecimal digits over
+// configuration, tokenizer, and the beginning of every tensor.
+func (m *LLM) Fingerprint() string { return m.fingerprint }
+
 // fingerprint hashes the configuration, the tokenizer, the beginning of every tensor, and how they are held.
 func fingerprint(files *hub.Model, o Options) (string, error) {
 	sum := sha256.New()
@@ -114,8 +118,9 @@ func (m *LLM) pairBytes() int { return m.decoder.backend.PairBytes(m.Config.Dim)
 // Close frees the weights. Sessions of the model cannot be used any more.
 func (m *LLM) Close() error { return m.decoder.backend.Close() }
 
-// frame is the chat template cut open around the context.
-func (m *LLM) frame(text string) (before, after string, err error) {
+// Frame is the chat template cut open around the context: Prefill reads what comes before, with the text, and what
+// comes after stands between a question and its answer.
+func (m *LLM) Frame(text string) (before, after string, err error) {
 	if !m.Tokenizer.HasChatTemplate() {
 		bos, _, ok := m.Tokenizer.BOS()
 		if !ok {
@@ -139,7 +144,7 @@ func (m *LLM) frame(text string) (before, after string, err error) {
 // Prefill reads a text once and keeps all of its keys and values. The chat template of the model, if it has one,
 // goes around the text; questions follow it later.
 func (m *LLM) Prefill(ctx context.Context, text string, r Record) (*Session, error) {
-	before, after, err := m.frame(text)
+	before, after, err := m.Frame(text)
 	if err != nil {
 		return nil, err
 	}

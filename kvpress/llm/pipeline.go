@@ -49,7 +49,7 @@ func (m *LLM) Run(ctx context.Context, r Request) (Result, error) {
 	if len(questions) == 0 {
 		questions = []string{r.Question}
 	}
-	before, after, err := m.frame(r.Context)
+	before, after, err := m.Frame(r.Context)
 	if err != nil {
 		return Result{}, err
 	}

@@ -15,7 +15,7 @@ func (s *Session) repetitions(chunk int, read func(ids []int, from, to int) erro
 	if chunk < 1 {
 		return fmt.Errorf("%w: chunk is %d: at least one token", kvpress.ErrBadParameter, chunk)
 	}
-	before, after, err := m.frame("dummy context")
+	before, after, err := m.Frame("dummy context")
 	if err != nil {
 		return err
 	}

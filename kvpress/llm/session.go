@@ -19,6 +19,7 @@ type Session struct {
 	press  string
 	during duringAnswer // the press that acts in answers; nil for none
 	chorus *chorus      // answers that are made side by side with this one; nil for none
+	voice  int          // which of them this one is
 	bits   int          // in which keys and values are stored; 0 for all of them
 
 	mu     sync.Mutex // guards the cache
@@ -314,7 +315,7 @@ func (s *Session) pressed(p kvpress.Press, plans []kvpress.Plan, during duringAn
 // PrefillWith reads a text and compresses every layer as soon as it is done, so that never more than one layer is
 // whole: the peak of memory falls, not only the end. Presses that wait for all layers are refused.
 func (m *LLM) PrefillWith(ctx context.Context, text string, p kvpress.Press) (*Session, error) {
-	before, after, err := m.frame(text)
+	before, after, err := m.Frame(text)
 	if err != nil {
 		return nil, err
 	}
