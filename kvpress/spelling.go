@@ -113,22 +113,46 @@ func ParseScorer(spelling string) (Scorer, error) {
 }
 
 // ParseList reads presses separated by commas, such as "snapkv:0.5, adakv(snapkv):0.5".
-func ParseList(spelling string) ([]Press, error) {
+func ParseList(spelling string) ([]Press, error) { return ParseSweep(spelling) }
+
+// ParseSweep reads presses separated by commas, of which those that need a budget and name none get each of the budgets
+// in turn: "snapkv, knorm:0.9" with Ratio(0.25) and Ratio(0.5) is snapkv:0.25, snapkv:0.5, knorm:0.9.
+func ParseSweep(spelling string, budgets ...Budget) ([]Press, error) {
 	p := parser{text: spelling}
 	var all []Press
 	for {
-		press, err := p.press(nil)
+		e, err := p.expression()
+		if err == nil {
+			all, err = e.sweep(all, budgets)
+		}
 		if err == nil && !p.take(',') {
 			err = p.end()
 			if err == nil {
-				return append(all, press), nil
+				return all, nil
 			}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("presses %q: %w", spelling, err)
 		}
+	}
+}
+
+// sweep adds the press of an expression, or, where it needs a budget, one for each of several.
+func (e expression) sweep(all []Press, budgets []Budget) ([]Press, error) {
+	press, err := e.press(nil)
+	if err == nil {
+		return append(all, press), nil
+	}
+	for i := range budgets {
+		if err = budgets[i].Check(); err != nil {
+			return nil, err
+		}
+		if press, err = e.press(&budgets[i]); err != nil {
+			return nil, err
+		}
 		all = append(all, press)
 	}
+	return all, err
 }
 
 // An expression is a spelling taken apart: name(inner, key=value):budget.

@@ -106,6 +106,42 @@ func TestParseList(t *testing.T) {
 }
 
 // TestEveryMethodIsListed holds the catalogue to what each method says of itself.
+func TestParseSweep(t *testing.T) {
+	for _, c := range []struct {
+		spelling string
+		ratios   []float64
+		want     string // names, or what the error says
+	}{
+		{"snapkv, adakv(snapkv(window=16))", []float64{0.25, 0.5}, "snapkv:0.25 snapkv:0.5 adakv(snapkv(window=16)):0.25 adakv(snapkv(window=16)):0.5"},
+		{"snapkv:0.9, knorm", []float64{0.1}, "snapkv:0.9 knorm:0.1"},
+		{"snapkv:0.9", nil, "snapkv:0.9"},
+		{"chunk(knorm)", []float64{0.5, 0.75}, "chunk(knorm):0.5 chunk(knorm):0.75"},
+		{"snapkv", nil, "needs a budget"},
+		{"snapkv", []float64{1.5}, "ratio 1.5"},
+		{"nosuch", []float64{0.5}, "no press"},
+		{"snapkv,", []float64{0.5}, "name is missing"},
+	} {
+		var budgets []kvpress.Budget
+		for _, r := range c.ratios {
+			budgets = append(budgets, kvpress.Ratio(r))
+		}
+		presses, err := kvpress.ParseSweep(c.spelling, budgets...)
+		if err != nil {
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%q: %v, want %q", c.spelling, err, c.want)
+			}
+			continue
+		}
+		var names []string
+		for _, p := range presses {
+			names = append(names, p.Name())
+		}
+		if got := strings.Join(names, " "); got != c.want {
+			t.Errorf("%q: %s, want %s", c.spelling, got, c.want)
+		}
+	}
+}
+
 func TestEveryMethodIsListed(t *testing.T) {
 	for _, m := range kvpress.Methods() {
 		if (m.Scorer == nil) == (m.Press == nil) {

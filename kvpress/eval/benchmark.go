@@ -21,8 +21,9 @@ type Sample struct {
 // A Measure is what one metric gives for one answer. Over many answers the metric is the sum of Got over the sum of
 // Of, so that metrics which count parts of answers add up as they should.
 type Measure struct {
-	Metric  string // such as string_match
-	Got, Of float64
+	Metric string  `json:"metric"` // such as string_match
+	Got    float64 `json:"got"`
+	Of     float64 `json:"of"`
 }
 
 // A Benchmark makes samples and measures answers to them.
@@ -40,5 +41,6 @@ type Options struct {
 	Samples  int      // of each task; 0 means 10, or all that a file has
 	Seed     int64    // of the first sample
 	Files    []string // JSONL or parquet in the original's layout, for benchmarks that read them
+	Facts    int      // hidden in a text of the needle world; 0 means a fact for every four sentences
 	Haystack string   // file with the text to hide things in; none means a generated one
 }

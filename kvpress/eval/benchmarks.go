@@ -8,7 +8,7 @@ import (
 
 // Benchmarks lists what models can be asked.
 func Benchmarks() []Benchmark {
-	return []Benchmark{rulerBenchmark, passkeyBenchmark}
+	return []Benchmark{needleBenchmark, rulerBenchmark, passkeyBenchmark}
 }
 
 // Find is the benchmark of a name.

@@ -1,15 +1,14 @@
-// Package eval measures what compression costs in answers.
 package eval
 
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress"
 	"github.com/kvnotes/kvnotes/kvpress/llm"
 	"github.com/kvnotes/kvnotes/kvpress/needle"
-	"github.com/kvnotes/kvnotes/kvpress/progress"
 )
 
 // Needles says which texts with hidden facts are asked about. The zero value is a sensible small run.
@@ -21,59 +20,88 @@ type Needles struct {
 	Seed      int64 // of the first text; text i has Seed+i
 }
 
-// A Score is how one press did.
-type Score struct {
-	Press       string  // as spelled
-	Right, Of   int     // questions answered exactly
-	KVBytes     int64   // of the compressed caches, mean over the texts
-	PressMillis float64 // mean over the texts
-}
-
-// Accuracy is the share of questions answered exactly, from 0 to 1.
-func (s Score) Accuracy() float64 {
-	if s.Of == 0 {
-		return 0
-	}
-	return float64(s.Right) / float64(s.Of)
-}
-
-// String says how the press did.
-func (s Score) String() string { return fmt.Sprintf("%s: %d of %d right", s.Press, s.Right, s.Of) }
-
 // Needle asks a model about facts hidden in generated texts, for every press, and for no press first. Each text is
 // prefilled once and pressed many times. An answer counts when it equals the fact's answer, blanks around it aside.
+// It is a short way to Run with the benchmark "needle".
 func Needle(ctx context.Context, m *llm.LLM, n Needles, presses []kvpress.Press) ([]Score, error) {
-	n = n.withDefaults()
-	scores := make([]Score, len(presses)+1)
-	scores[0].Press = "none"
-	for i, p := range presses {
-		scores[i+1].Press = p.Name()
+	asked := needleBenchmark
+	asked.Samples = func(context.Context, *llm.LLM, Options) ([]Sample, error) { return n.samples(), nil }
+	report, err := Run(ctx, m, Sweep{Benchmark: asked, Presses: presses})
+	if err != nil {
+		return nil, err
 	}
+	return report.Scores(), report.firstFailure()
+}
+
+// The needle world: facts hidden among filler sentences, each asked for by itself. The needle model was trained for it,
+// so that questions cost milliseconds and curves are smooth.
+var needleBenchmark = Benchmark{
+	Name:  "needle",
+	About: "facts hidden in the little world that the needle model knows; generated",
+	Samples: func(_ context.Context, m *llm.LLM, o Options) ([]Sample, error) {
+		if _, err := o.wanted([]string{"facts"}); err != nil {
+			return nil, err
+		}
+		return needleSamples(m, o)
+	},
+	Measure: func(s Sample, answer string) []Measure {
+		return []Measure{{Metric: "exact_match", Got: share(strings.TrimSpace(answer) == s.Answers[0]), Of: 1}}
+	},
+}
+
+const (
+	// needleQuestions is how many questions the benchmark asks about a text, where it has so many facts.
+	needleQuestions = 20
+	// needleAnswer is the longest answer to a question of this world, in tokens.
+	needleAnswer = 10
+)
+
+// needleSamples makes texts of the wanted length until there are enough questions.
+func needleSamples(m *llm.LLM, o Options) ([]Sample, error) {
+	n := Needles{Questions: needleQuestions, Facts: o.Facts}
 	world := needle.NewWorld()
-	for i := range n.Texts {
-		text := world.Text(n.Seed+int64(i), n.Sentences, n.Facts)
-		whole, err := m.Prefill(ctx, text.String(), llm.Full())
-		if err != nil {
-			return nil, fmt.Errorf("text %d: %w", i, err)
+	var samples []Sample
+	for text := int64(0); len(samples) < o.samples(); text++ {
+		n.Seed = o.Seed + text
+		made := func(sentences int) needle.Text {
+			n.Sentences = sentences
+			return world.Text(n.Seed, sentences, n.withDefaults().Facts)
 		}
-		for j := range scores {
-			s := whole
-			if j > 0 {
-				if s, err = whole.Press(presses[j-1]); err != nil {
-					return nil, fmt.Errorf("text %d: %w", i, err)
-				}
-			}
-			if err := scores[j].ask(ctx, s, spread(text.Facts, n.Questions), n.Texts); err != nil {
-				return nil, fmt.Errorf("text %d: %w", i, err)
-			}
-			if s != whole {
-				s.Close()
-			}
-			progress.Report(ctx, "questions", int64(i*len(scores)+j+1), int64(n.Texts*len(scores)))
+		n.Sentences = most(1, func(sentences int) bool {
+			return len(m.Tokenizer.Encode(made(sentences).String())) <= o.tokens()
+		})
+		some := n.of(made(n.Sentences))
+		if len(some) == 0 {
+			return nil, fmt.Errorf("a text of %d tokens has no room for a fact: ask for longer ones", o.tokens())
 		}
-		whole.Close()
+		samples = append(samples, some[:min(len(some), o.samples()-len(samples))]...)
 	}
-	return scores, nil
+	return samples, nil
+}
+
+// samples are the questions about all texts.
+func (n Needles) samples() []Sample {
+	n = n.withDefaults()
+	world := needle.NewWorld()
+	var samples []Sample
+	for range n.Texts {
+		samples = append(samples, n.of(world.Text(n.Seed, n.Sentences, n.Facts))...)
+		n.Seed++
+	}
+	return samples
+}
+
+// of are the questions about one text, whose seed is n's.
+func (n Needles) of(text needle.Text) []Sample {
+	var samples []Sample
+	for _, f := range spread(text.Facts, n.Questions) {
+		samples = append(samples, Sample{
+			ID:   fmt.Sprintf("facts-%d-%d-%d", n.Seed, len(text.Sentences), f.Index),
+			Task: "facts", Context: text.String(), Question: "\n" + f.Question, Answers: []string{f.Answer}, MaxTokens: needleAnswer,
+			Details: map[string]string{"depth": strconv.Itoa(100 * f.Index / len(text.Sentences))},
+		})
+	}
+	return samples
 }
 
 // spread picks n facts from all over a text.
@@ -101,24 +129,4 @@ func (n Needles) withDefaults() Needles {
 		n.Facts = n.Sentences / 4
 	}
 	return n
-}
-
-// longest answer to a question of this world, in tokens.
-const answerTokens = 10
-
-// ask adds the answers of one session to the score.
-func (s *Score) ask(ctx context.Context, session *llm.Session, facts []needle.Fact, texts int) error {
-	for _, f := range facts {
-		a, err := session.Ask(ctx, "\n"+f.Question, answerTokens)
-		if err != nil {
-			return err
-		}
-		s.Of++
-		if strings.TrimSpace(a.Text) == f.Answer {
-			s.Right++
-		}
-	}
-	s.KVBytes += session.Bytes().KV / int64(texts)
-	s.PressMillis += 1e3 * session.PressSeconds() / float64(texts)
-	return nil
 }

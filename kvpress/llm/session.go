@@ -2,6 +2,7 @@ package llm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -312,6 +313,9 @@ func (s *Session) pressed(p kvpress.Press, plans []kvpress.Plan, during duringAn
 	return nil
 }
 
+// ErrWaits is what PrefillWith says of a press that cannot compress one layer after the other.
+var ErrWaits = errors.New("waits for the scores of all layers")
+
 // PrefillWith reads a text and compresses every layer as soon as it is done, so that never more than one layer is
 // whole: the peak of memory falls, not only the end. Presses that wait for all layers are refused.
 func (m *LLM) PrefillWith(ctx context.Context, text string, p kvpress.Press) (*Session, error) {
@@ -356,7 +360,7 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 			return fmt.Errorf("press %s: %w", p.Name(), err)
 		}
 		if plan.Wait != nil {
-			return fmt.Errorf("press %s waits for the scores of all layers and cannot compress layer by layer: Prefill first, then Press", p.Name())
+			return fmt.Errorf("press %s %w and cannot compress layer by layer: Prefill first, then Press", p.Name(), ErrWaits)
 		}
 		plans[layer], s.memos[layer] = plan, &kvpress.Memo{} // what it found has done its work
 		err = s.cache.Apply(layer, plan, m.decoder.rope(len(ids)))
