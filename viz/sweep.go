@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/kvnotes/kvnotes/kvpress"
 	"github.com/kvnotes/kvnotes/kvpress/eval"
 )
 
@@ -20,22 +20,30 @@ type Trial struct {
 	TokenMillis float64 // time of one new token
 }
 
-// TrialsOf reads scores of package eval, whose presses are spelled with their ratio at the end. Presses with another
-// budget are left out.
+// TrialsOf reads scores of package eval. The budget at the end of a press's name tells the points of a line apart; where
+// it is no ratio, the ratio is the one that was measured, and a press of which nobody measured it is left out.
 func TrialsOf(scores []eval.Score) []Trial {
 	var all []Trial
 	for _, s := range scores {
-		t := Trial{Press: s.Press, Score: s.Accuracy(), KVBytes: float64(s.KVBytes)}
+		t := Trial{Press: s.Press, Ratio: s.Ratio, Score: s.Accuracy(), KVBytes: float64(s.KVBytes)}
+		for _, m := range s.Others {
+			if m.Metric == "log_likelihood" && m.Of != 0 {
+				t.Likelihood = m.Got / m.Of
+			}
+		}
 		if s.Press != "none" {
 			at := strings.LastIndexByte(s.Press, ':')
-			if at < 0 {
+			b, err := kvpress.ParseBudget(s.Press[at+1:])
+			switch {
+			case at < 0 || err != nil:
+			case b.PerHead == 0 && b.Total == 0:
+				t.Press, t.Ratio = s.Press[:at], b.Removed
+			default:
+				t.Press = s.Press[:at]
+			}
+			if t.Press == s.Press && t.Ratio == 0 || s.Failed > 0 && s.Failed == s.Answers {
 				continue
 			}
-			ratio, err := strconv.ParseFloat(s.Press[at+1:], 64)
-			if err != nil {
-				continue
-			}
-			t.Press, t.Ratio = s.Press[:at], ratio
 		}
 		all = append(all, t)
 	}

@@ -311,7 +311,7 @@ func TestQuestionAware(t *testing.T) {
 
 func TestNeedleBenchmarkHasTheLength(t *testing.T) {
 	m := loaded(t)
-	for _, tokens := range []int{100, 1000, 3000} {
+	for _, tokens := range []int{100, 1000, 2500} {
 		samples, err := needleBenchmark.Samples(context.Background(), m, Options{Tokens: tokens, Samples: 30, Seed: 4})
 		if err != nil || len(samples) != 30 {
 			t.Fatalf("%d samples, %v", len(samples), err)
