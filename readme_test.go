@@ -56,7 +56,7 @@ func TestReadmeCommandsExist(t *testing.T) {
 			continue
 		}
 		path := words[1:2]
-		if words[1] == "kernel" {
+		if words[1] == "kernel" || words[1] == "eval" && len(words) > 2 && !strings.HasPrefix(words[2], "-") {
 			path = words[1:3]
 		}
 		help, err := exec.Command(kvnotes, append(path, "--help")...).CombinedOutput()

@@ -1,3 +1,5 @@
+// Package eval measures what compression costs in answers: a Sweep asks the questions of a Benchmark under every press,
+// and its Report says how each did.
 package eval
 
 import (
