@@ -137,7 +137,7 @@ func TestEfficiency(t *testing.T) {
 		t.Errorf("kept %d and %d of 24 heads", none.Kept, snapkv.Kept)
 	}
 	// Layer by layer, one of six layers is whole at a time; a press that waits has them all.
-	if snapkv.PeakBytes*2 > none.PeakBytes || global.PeakBytes < none.PeakBytes || all[0].PeakBytes*3 > none.PeakBytes*2 {
+	if snapkv.PeakBytes*10 > none.PeakBytes*6 || global.PeakBytes < none.PeakBytes || all[0].PeakBytes*3 > none.PeakBytes*2 {
 		t.Errorf("peaks: none %d, snapkv %d, global %d, and none of half the length %d", none.PeakBytes, snapkv.PeakBytes, global.PeakBytes, all[0].PeakBytes)
 	}
 	if _, err := MeasureEfficiency(context.Background(), loaded(t), Efficiency{Contexts: []int{4090}, Tokens: 50}); err == nil || !strings.Contains(err.Error(), "positions") {
