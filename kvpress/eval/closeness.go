@@ -75,7 +75,9 @@ func (r *Reference) Compare(ctx context.Context, s *llm.Session) (Closeness, err
 			}
 		}
 		c.KL += math.Max(0, kl) / float64(n) // it is never negative but for rounding
-		c.SameTokens += share(best == token) / float64(n)
+		if best == token {
+			c.SameTokens += 1 / float64(n)
+		}
 	}
 	return c, nil
 }
