@@ -56,7 +56,8 @@ func (s *svgCanvas) Size() (x, y vg.Length) { return s.width, s.height }
 
 func (s *svgCanvas) now() *svgState { return &s.states[len(s.states)-1] }
 
-func (s *svgCanvas) Push()                                  { s.states = append(s.states, *s.now()) }
+func (s *svgCanvas) Push() { s.states = append(s.states, *s.now()) }
+
 func (s *svgCanvas) Pop()                                   { s.states = s.states[:len(s.states)-1] }
 func (s *svgCanvas) SetLineWidth(w vg.Length)               { s.now().width = w }
 func (s *svgCanvas) SetLineDash(d []vg.Length, o vg.Length) { s.now().dashes, s.now().offset = d, o }
