@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -33,7 +31,7 @@ func doctorCommand() *cobra.Command {
 		Example: "  kvnotes doctor --model smollm2 --context 8192",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			looks := []func() finding{checkProgram, checkProcessor, checkDevice, checkPorts, checkJupyter, checkKernel, checkModel}
+			looks := append([]func() finding{checkProgram, checkProcessor, checkDevice, checkModel}, kernelChecks...)
 			if model != "" {
 				looks = append(looks, func() finding { return checkFit(model, context) })
 			}
@@ -62,7 +60,7 @@ func doctorCommand() *cobra.Command {
 }
 
 func checkProgram() finding {
-	return finding{true, fmt.Sprintf("kvnotes %s, built with %s for %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH), ""}
+	return finding{true, fmt.Sprintf("kvnotes %s, built with %s for %s/%s", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH), ""}
 }
 
 func checkProcessor() finding {
@@ -71,39 +69,6 @@ func checkProcessor() finding {
 		kind = "the plain Go loops are in use, which are several times slower than those for AVX2"
 	}
 	return finding{true, fmt.Sprintf("%d cores; %s", runtime.NumCPU(), kind), ""}
-}
-
-func checkJupyter() finding {
-	for _, name := range []string{"jupyter", filepath.Join(".venv", "bin", "jupyter")} {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			continue
-		}
-		out, err := exec.Command(path, "--version").Output()
-		if err != nil {
-			return finding{false, path + " does not run: " + err.Error(), "reinstall it: pip install jupyterlab"}
-		}
-		for _, line := range strings.Split(string(out), "\n") {
-			if strings.HasPrefix(line, "jupyterlab") {
-				return finding{true, path + " with " + strings.Join(strings.Fields(line), " "), ""}
-			}
-		}
-		return finding{true, path, ""}
-	}
-	return finding{false, "Jupyter is not on the PATH", "pip install jupyterlab, or run make demo, which sets up .venv"}
-}
-
-func checkKernel() finding {
-	specs := installed()
-	if len(specs) == 0 {
-		return finding{false, "the kernel is not installed", "kvnotes kernel install"}
-	}
-	for _, s := range specs {
-		if _, err := os.Stat(s.binary); err != nil {
-			return finding{false, fmt.Sprintf("the kernel in %s starts %s, which is not there", s.dir, s.binary), "kvnotes kernel install"}
-		}
-	}
-	return finding{true, "the kernel is in " + specs[0].dir, ""}
 }
 
 func checkModel() finding {
@@ -124,16 +89,6 @@ func checkDevice() finding {
 		return finding{true, "no NVIDIA card: models run on the processor", ""}
 	}
 	return finding{true, fmt.Sprintf("%d NVIDIA card(s); this program runs models on the processor", len(cards)), ""}
-}
-
-// checkPorts tries what a kernel needs: ports of its own on this machine.
-func checkPorts() finding {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return finding{false, "no port can be opened on 127.0.0.1: " + err.Error(), "allow programs to listen on the loopback address, or start Jupyter with --transport ipc"}
-	}
-	defer l.Close()
-	return finding{true, "ports on 127.0.0.1 can be opened", ""}
 }
 
 // checkFit says what a model and a context take, and what would fit.

@@ -21,6 +21,7 @@ func main() {
 	root := &cobra.Command{
 		Use:           "kvnotes",
 		Short:         "key-value caches of language models, compressed and looked at",
+		Version:       versionText(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
