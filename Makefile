@@ -7,7 +7,7 @@ GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.
 FUZZED  := ./kernel/internal/wire ./kvpress/weights ./kvpress/tokenizer ./kvpress/eval/metrics
 
 .DEFAULT_GOAL := help
-.PHONY: help dist dist-check demo lab test test-long tiny notebooks build venv kernel model cuda cuda-bundle lint fmt fresh generate bench bench-presses bench-kernel reference clean
+.PHONY: help dist dist-check package-check demo lab test test-long tiny notebooks build venv kernel model cuda cuda-bundle lint fmt fresh generate bench bench-presses bench-kernel reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -70,10 +70,13 @@ model: build venv ## fetch the default model, where it is not there yet
 
 dist: build/echarts.min.js ## build what is released into dist: tar.gz, zip, wheels, parts lists, checksums (CUDA=1: the CUDA program too, see NOTICE)
 	@rm -rf dist
-	$(if $(CUDA),sh cuda/build.sh && eval "$$(sh cuda/build.sh env)" && )python3 .ci/dist.py --echarts build/echarts.min.js $(if $(ONLY),--only $(ONLY)) $(if $(CUDA),--cuda)
+	$(if $(CUDA),sh cuda/build.sh && eval "$$(sh cuda/build.sh env)" && )$(PYTHON) .ci/dist.py --echarts build/echarts.min.js $(if $(ONLY),--only $(ONLY)) $(if $(CUDA),--cuda)
 
 dist-check: dist ## build it once more, in a new clone and from nothing, and compare every byte
 	@sh .ci/dist_check.sh $(ONLY)
+
+package-check: ## install the wheel and the tarball of dist into empty folders, without Go, and try them
+	@$(PYTHON) .ci/package_check.py
 
 lint: fresh ## what CI checks before it tests
 	$(GOLANGCI) run --allow-parallel-runners ./...

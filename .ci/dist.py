@@ -1,8 +1,9 @@
 """Builds what is released into a folder: programs as tar.gz and zip, wheels for Python, the parts list of each program
 (CycloneDX), and SHA256SUMS.
 
-The same commit gives the same bytes: no times but that of the commit, sorted names, no paths of the machine. The CUDA
-program is built only with --cuda, and is not for release: NOTICE says why.
+The same commit gives the same bytes: no times but that of the commit, sorted names, no paths of the machine. Wheels for
+other systems than this one lie in the folder other, so that pip install dist/kvnotes-*.whl takes the one that fits. The
+CUDA program is built only with --cuda, and is not for release: NOTICE says why.
 """
 
 import argparse
@@ -151,6 +152,7 @@ def wheel(out, program, platforms, texts, when):
         files[f"{info}licenses/{name}"] = (texts[name], 0o644)
     record = "".join(f"{n},sha256={base64.urlsafe_b64encode(hashlib.sha256(c).digest()).decode().rstrip('=')},{len(c)}\n" for n, (c, _) in files.items())
     files[info + "RECORD"] = ((record + f"{info}RECORD,,\n").encode(), 0o644)
+    out.mkdir(exist_ok=True)
     pack(out / f"{stem}-py3-none-{platforms}.whl", files, when)
 
 
@@ -170,7 +172,6 @@ def main():
     targets = [(s, p, False) for s, p in TARGETS if args.only in (None, f"{s}/{p}")] + [("linux", "amd64", True)] * args.cuda
     if not targets:
         raise SystemExit(f"--only {args.only}: there is no such target")
-    made = []
     for system, processor, cuda in targets:
         stem = f"kvnotes-{VERSION}-{system}-{processor}" + ("-cuda" if cuda else "")
         print(stem, flush=True)
@@ -185,14 +186,15 @@ def main():
             pack(out / (stem + ".zip"), dict(sorted(files.items())), when)
         else:
             tar(out / (stem + ".tar.gz"), files, when)
-            wheel(out, program, CUDA if cuda else TARGETS[system, processor], texts, when)
+            here = said("go", "env", "GOHOSTOS", "GOHOSTARCH").split() == [system, processor]
+            wheel(out if here else out / "other", program, CUDA if cuda else TARGETS[system, processor], texts, when)
         program.unlink()
         work.rmdir()
     (out / ".work").rmdir()
-    made = sorted(f for f in out.iterdir() if f.name != "SHA256SUMS")
-    (out / "SHA256SUMS").write_text("".join(f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}\n" for f in made))
+    made = sorted(f.relative_to(out) for f in out.rglob("*") if f.is_file() and f.name != "SHA256SUMS")
+    (out / "SHA256SUMS").write_text("".join(f"{hashlib.sha256((out / f).read_bytes()).hexdigest()}  {f}\n" for f in made))
     for f in made:
-        print(f"{f.stat().st_size / 1e6:6.1f} MB  {f.name}")
+        print(f"{(out / f).stat().st_size / 1e6:6.1f} MB  {f}")
 
 
 if __name__ == "__main__":

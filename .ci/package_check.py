@@ -1,0 +1,94 @@
+"""Installs what make dist built into empty folders, as somebody without Go would, and tries it: doctor, a notebook cell,
+ECharts at the address where charts look for it."""
+
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tarfile
+import tempfile
+import urllib.request
+import venv
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROCESSOR = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+CELL = """
+import nbformat, nbclient
+from nbformat.v4 import new_notebook, new_code_cell
+code = 'import "github.com/kvnotes/kvnotes/viz"\\nviz.RetainedOf(viz.Kept{Press: "x:0.5", Lens: [][]int{{1, 2}, {3, 4}}, Full: 8})'
+nb = new_notebook(cells=[new_code_cell("6*7"), new_code_cell(code)])
+nbclient.NotebookClient(nb, kernel_name="kvnotes", timeout=120).execute()
+assert nb.cells[0].outputs[0].data["text/plain"] == "42", nb.cells[0].outputs
+assert "<svg" in nb.cells[1].outputs[0].data["image/svg+xml"], nb.cells[1].outputs
+print("two cells: 42, and a chart")
+"""
+
+
+def step(title, command, env, accept=(0,)):
+    print("==", title, flush=True)
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=env["HOME"])
+    print(done.stdout, end="", flush=True)
+    if done.returncode not in accept:
+        raise SystemExit(f"{title}: failed with {done.returncode}")
+    return done.stdout
+
+
+def reach_echarts(python, env):
+    """Starts a Jupyter server, and asks it for the file that charts ask for."""
+    print("== ECharts, from a Jupyter server", flush=True)
+    server = subprocess.Popen(
+        [python, "-m", "jupyter_server", "--no-browser", "--port=0", "--ServerApp.token=", "--ServerApp.password=", "--allow-root", "--ServerApp.root_dir=" + env["HOME"]],
+        env=env, cwd=env["HOME"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    try:
+        for line in server.stdout:
+            if "http://" in line and "/?" not in line and line.rstrip().endswith("/"):
+                break
+        url = line[line.index("http://") :].strip()
+        with urllib.request.urlopen(url + "kernelspecs/kvnotes/echarts.min.js") as answer:
+            script = answer.read()
+        assert b"echarts" in script and len(script) > 500_000, len(script)
+        with urllib.request.urlopen(url + "api/kernelspecs") as answer:
+            assert json.load(answer)["kernelspecs"]["kvnotes"]["spec"]["language"] == "go"
+        print(f"{len(script)} bytes of ECharts")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def main():
+    dist = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "dist").resolve()
+    (wheel,) = dist.glob("kvnotes-*.whl")
+    (archive,) = dist.glob(f"kvnotes-*-{platform.system().lower()}-{PROCESSOR}.tar.gz")
+    step("checksums", ["sha256sum", "--check", "--quiet", "SHA256SUMS"], {**os.environ, "HOME": str(dist)})
+    with tempfile.TemporaryDirectory() as folder:
+        home = pathlib.Path(folder)
+        env = {"HOME": folder, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}  # no Go, and nothing of this project
+
+        with tarfile.open(archive) as t:
+            t.extractall(home / "tar", filter="data")
+        (program,) = (home / "tar").glob("*/kvnotes")
+        out = step("doctor of the tarball", [program, "doctor"], env, (0, 1))  # it says that Jupyter and a model are missing
+        assert "needle is part of the program" in out and "the kernel is not installed" in out, out
+        step("a question, from the tarball", [program, "eval", "--texts", "1", "--press", "knorm:0.5"], env)
+        step("its kernel", [program, "kernel", "install"], env)
+        assert (home / ".local/share/jupyter/kernels/kvnotes/echarts.min.js").stat().st_size > 500_000
+        step("and away", [program, "kernel", "uninstall"], env)
+
+        venv.create(home / "env", with_pip=True)
+        python = home / "env/bin/python"
+        pip = {**env, **{k: v for k, v in os.environ.items() if k.startswith("PIP_") or k.lower().endswith("_proxy")}}
+        step("pip install", [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel, "nbclient", "jupyter_server"], pip)
+        out = step("doctor of the wheel", [home / "env/bin/kvnotes", "doctor"], env, (0, 1))
+        assert "the kernel is in " + str(home / "env") in out, out
+        step("cells", [python, "-c", CELL], env)
+        reach_echarts(python, env)
+        step("pip uninstall", [python, "-m", "pip", "uninstall", "--quiet", "--yes", "kvnotes"], env)
+        assert not (home / "env/share/jupyter/kernels/kvnotes/kernel.json").exists() and not (home / "env/bin/kvnotes").exists()
+    print("the packages work")
+
+
+if __name__ == "__main__":
+    main()
