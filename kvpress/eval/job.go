@@ -19,10 +19,11 @@ type sitting struct {
 	doubts     []error      // why a sample has none
 }
 
-// run does a job and hands over the records of one press after the other. Only a stop of the whole run is an error:
+// run does a job and hands over the records of a few presses after the other. Only a stop of the whole run is an error:
 // other failures are part of the records.
 func (r *runner) run(ctx context.Context, j job, hand func([]Record)) error {
-	if j.done == len(j.numbers)*len(j.samples) {
+	n := len(j.samples)
+	if j.done == len(j.numbers)*n {
 		return nil
 	}
 	s := &sitting{runner: r, job: j}
@@ -32,18 +33,19 @@ func (r *runner) run(ctx context.Context, j job, hand func([]Record)) error {
 	if s.whole != nil {
 		defer s.whole.Close()
 	}
-	for at, p := range j.numbers {
-		there := min(len(j.samples), j.done-at*len(j.samples)) // records of this press
-		if there == len(j.samples) {
+	for from := 0; from < len(j.numbers); from += j.together {
+		some := j.numbers[from:min(len(j.numbers), from+j.together)]
+		there := max(0, j.done-from*n) // records of these presses and of later ones
+		if there >= len(some)*n {
 			continue
 		}
 		// All questions are asked again even if some records are there: answers that are made together depend on each
 		// other in their last bits.
-		records := s.press(ctx, p)
+		records := s.press(ctx, some)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		hand(records[max(0, there):])
+		hand(records[there:])
 	}
 	return nil
 }
@@ -70,8 +72,52 @@ func (s *sitting) read(ctx context.Context) error {
 	return nil
 }
 
-// press asks all questions of the context, pressed, and measures the answers. Press 0 is the whole cache.
-func (s *sitting) press(ctx context.Context, number int) []Record {
+// press presses the context in several ways, asks all questions of each copy, all of them side by side, and measures the
+// answers. Press 0 is the whole cache.
+func (s *sitting) press(ctx context.Context, numbers []int) []Record {
+	var records []Record
+	var sessions []*llm.Session
+	var questions []llm.Question
+	var asked []int // the record of each question
+	for _, number := range numbers {
+		pressed, err := s.copy(ctx, number)
+		if pressed != nil && pressed != s.whole {
+			defer pressed.Close()
+		}
+		for _, r := range s.blank(number) {
+			if err != nil {
+				r.Error = err.Error()
+				records = append(records, r)
+				continue
+			}
+			r.Kept, r.KVBytes, r.Seconds.Press = pairs(pressed), pressed.Bytes().KV, pressed.PressSeconds()
+			r.Ratio = s.ratio(number, r.Kept)
+			asked, sessions = append(asked, len(records)), append(sessions, pressed)
+			questions = append(questions, s.question(s.samples[len(records)%len(s.samples)]))
+			records = append(records, r)
+		}
+	}
+	start := time.Now()
+	answers, errs := s.model.AskEach(ctx, sessions, questions)
+	each := time.Since(start).Seconds() / float64(max(1, len(answers)))
+	for i, at := range asked {
+		sample, r, a := at%len(s.samples), &records[at], answers[i]
+		r.Seconds.Answer = each
+		if errs[i] != nil {
+			r.Error = errs[i].Error()
+			continue
+		}
+		r.Answer, r.Tokens.Question, r.Tokens.Answer = a.Text, len(a.Asked), len(a.Tokens)
+		r.Measures = s.Benchmark.Measure(s.samples[sample], r.Answer)
+		if s.Closeness {
+			s.compare(ctx, sample, sessions[i], r)
+		}
+	}
+	return records
+}
+
+// blank are the records of one press, without anything that it made.
+func (s *sitting) blank(number int) []Record {
 	records := make([]Record, len(s.samples))
 	for k, sample := range s.samples {
 		r := s.record
@@ -80,46 +126,20 @@ func (s *sitting) press(ctx context.Context, number int) []Record {
 		r.Prompt = hash(sample.Context, s.question(sample).Text, sample.Prefix)
 		records[k] = r
 	}
-	fail := func(err error) []Record {
-		for k := range records {
-			records[k].Error = err.Error()
-		}
-		return records
-	}
-	if s.unread != nil {
-		return fail(s.unread)
-	}
-	pressed := s.whole
-	if p := s.presses[number]; p != nil {
-		var err error
-		if pressed, err = s.whole.PressContext(ctx, s.settled(p)); err != nil {
-			return fail(err)
-		}
-		defer pressed.Close()
-	}
-	start := time.Now()
-	answers, errs := s.ask(ctx, pressed)
-	if ctx.Err() != nil {
-		return nil // nobody takes them any more
-	}
-	each := time.Since(start).Seconds() / float64(len(answers))
-	kept, bytes := pairs(pressed), pressed.Bytes().KV
-	ratio := s.ratio(number, kept)
-	for k := range records {
-		r := &records[k]
-		r.Ratio, r.Kept, r.KVBytes, r.Seconds.Press, r.Seconds.Answer = ratio, kept, bytes, pressed.PressSeconds(), each
-		if errs[k] != nil {
-			r.Error = errs[k].Error()
-			continue
-		}
-		r.Answer = answers[k].Text
-		r.Tokens.Question, r.Tokens.Answer = len(answers[k].Asked), len(answers[k].Tokens)
-		r.Measures = s.Benchmark.Measure(s.samples[k], r.Answer)
-	}
-	if s.Closeness {
-		s.compare(ctx, pressed, number, answers, records)
-	}
 	return records
+}
+
+// copy is the context under a press.
+func (s *sitting) copy(ctx context.Context, number int) (*llm.Session, error) {
+	p := s.presses[number]
+	if s.unread != nil || p == nil {
+		return s.whole, s.unread
+	}
+	if f, ok := p.(kvpress.Finch); ok && f.Window == 0 && s.QuestionAware { // it looks from the question
+		f.Window = len(s.model.Tokenizer.Encode(s.samples[0].Question))
+		p = f
+	}
+	return s.whole.PressContext(ctx, p)
 }
 
 // question is what is asked: in a sweep that knows the questions, they are in the context already.
@@ -129,32 +149,6 @@ func (s *sitting) question(sample Sample) llm.Question {
 		q.Text = ""
 	}
 	return q
-}
-
-// settled tells Finch how long the question is that it looks from.
-func (s *sitting) settled(p kvpress.Press) kvpress.Press {
-	if f, ok := p.(kvpress.Finch); ok && f.Window == 0 && s.QuestionAware {
-		f.Window = len(s.model.Tokenizer.Encode(s.samples[0].Question))
-		return f
-	}
-	return p
-}
-
-// ask asks all questions side by side, or, when one of them cannot be answered, one after the other to find out which.
-func (s *sitting) ask(ctx context.Context, pressed *llm.Session) ([]llm.Answer, []error) {
-	questions, errs := make([]llm.Question, len(s.samples)), make([]error, len(s.samples))
-	for k, sample := range s.samples {
-		questions[k] = s.question(sample)
-	}
-	answers, err := pressed.AskAll(ctx, questions)
-	if err == nil || ctx.Err() != nil {
-		return answers, errs
-	}
-	answers = make([]llm.Answer, len(questions))
-	for k, q := range questions {
-		answers[k], errs[k] = pressed.AskWith(ctx, q)
-	}
-	return answers, errs
 }
 
 // pairs is the number of pairs that a session holds.
@@ -180,35 +174,32 @@ func (s *sitting) ratio(number, kept int) float64 {
 	return 1 - float64(kept)/float64(s.whole.Len()*c.Layers*c.KVHeads)
 }
 
-// compare adds the closeness to the whole cache to the records.
-func (s *sitting) compare(ctx context.Context, pressed *llm.Session, number int, answers []llm.Answer, records []Record) {
+// compare adds the closeness to the whole cache to the record of an answer.
+func (s *sitting) compare(ctx context.Context, sample int, pressed *llm.Session, r *Record) {
 	if s.references == nil {
-		s.refer(ctx, number, answers)
+		s.refer(ctx)
 	}
-	for k := range records {
-		if records[k].Error != "" {
-			continue
+	err := s.doubts[sample]
+	if err == nil {
+		var c Closeness
+		if c, err = s.references[sample].Compare(ctx, pressed); err == nil {
+			r.Measures = append(r.Measures, c.measures()...)
+			return
 		}
-		err := s.doubts[k]
-		if err == nil {
-			var c Closeness
-			if c, err = s.references[k].Compare(ctx, pressed); err == nil {
-				records[k].Measures = append(records[k].Measures, c.measures()...)
-				continue
-			}
-		}
-		records[k].Error = err.Error()
 	}
+	r.Error = err.Error()
 }
 
-// refer finds what the whole cache makes of the questions; its answers may be there already.
-func (s *sitting) refer(ctx context.Context, number int, answers []llm.Answer) {
+// refer finds what the whole cache makes of the questions, always in the same way, whichever presses follow.
+func (s *sitting) refer(ctx context.Context) {
 	s.references, s.doubts = make([]*Reference, len(s.samples)), make([]error, len(s.samples))
-	if number != 0 {
-		answers, s.doubts = s.ask(ctx, s.whole)
+	sessions, questions := make([]*llm.Session, len(s.samples)), make([]llm.Question, len(s.samples))
+	for k, sample := range s.samples {
+		sessions[k], questions[k] = s.whole, s.question(sample)
 	}
+	answers, errs := s.model.AskEach(ctx, sessions, questions)
 	for k := range s.references {
-		if s.doubts[k] == nil && len(answers[k].Tokens) > 0 {
+		if s.doubts[k] = errs[k]; errs[k] == nil {
 			s.references[k], s.doubts[k] = referTo(ctx, s.whole, answers[k])
 		}
 	}

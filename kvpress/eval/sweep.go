@@ -84,10 +84,11 @@ type runner struct {
 
 // A job is one context and some presses: what can be done without knowing of anything else.
 type job struct {
-	samples []Sample // that share the context
-	first   int      // number of the context's first record
-	numbers []int    // of the presses
-	done    int      // records that were there before
+	samples  []Sample // that share the context
+	first    int      // number of the context's first record
+	numbers  []int    // of the presses
+	together int      // presses from which answers are made side by side
+	done     int      // records that were there before
 }
 
 func prepare(ctx context.Context, m *llm.LLM, s Sweep) (*runner, error) {
@@ -177,15 +178,18 @@ func (r *runner) deal(samples []Sample) error {
 		contexts[i] = append(contexts[i], s)
 	}
 	// With more shards than contexts, several share one and each takes some of the presses.
-	parts := min(len(r.names), (r.Shards+len(contexts)-1)/len(contexts))
+	most := (r.Shards + len(contexts) - 1) / len(contexts)
 	first, number := 0, 0
 	for _, c := range contexts {
+		together := r.together(c)
+		batches := (len(r.names) + together - 1) / together
+		parts := min(batches, most)
 		for part := range parts {
 			if number++; (number-1)%r.Shards != r.Shard {
 				continue
 			}
-			j := job{samples: c, first: first}
-			for p := part * len(r.names) / parts; p < (part+1)*len(r.names)/parts; p++ {
+			j := job{samples: c, first: first, together: together}
+			for p := part * batches / parts * together; p < min(len(r.names), (part+1)*batches/parts*together); p++ {
 				j.numbers = append(j.numbers, p)
 			}
 			r.jobs = append(r.jobs, j)
@@ -194,6 +198,23 @@ func (r *runner) deal(samples []Sample) error {
 		first += len(c) * len(r.names)
 	}
 	return nil
+}
+
+const (
+	// answersTogether is how many answers are made side by side, if they are of several presses.
+	answersTogether = 24
+	// heldTogether bounds the bytes of the pressed copies that are held for it, as if nothing were removed.
+	heldTogether = 1 << 30
+)
+
+// together is how many presses of a context are asked side by side: the more, the less often weights are read. It
+// depends on the context and the model alone, for answers that are made together depend on each other in their last
+// bits.
+func (r *runner) together(samples []Sample) int {
+	c := r.model.Config
+	tokens := len(r.model.Tokenizer.Encode(samples[0].Context))
+	bytes := max(1, tokens*c.Layers*c.KVHeads*2*4*c.Dim)
+	return max(1, min(answersTogether/len(samples), heldTogether/bytes))
 }
 
 // skip notes which records are there already. A file holds the shard's records in order, without gaps.

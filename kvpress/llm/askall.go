@@ -15,56 +15,77 @@ const mostTogether = 32
 
 // AskAll answers several questions about one context side by side, each on a fork that shares the context's pairs.
 // Every step reads the weights once for all answers, so that many take little longer than one; the last bits of logits
-// may differ from those of Ask, and are the same whenever the same questions are asked together. Where a press acts in answers they are made one after the other. Streams are called from
-// several goroutines.
+// may differ from those of Ask, and are the same whenever the same questions are asked together. Where a press acts in
+// answers they are made one after the other. Streams are called from several goroutines.
 func (s *Session) AskAll(ctx context.Context, questions []Question) ([]Answer, error) {
-	answers := make([]Answer, len(questions))
-	if s.during != nil {
-		for i, q := range questions {
-			var err error
-			if answers[i], err = s.AskWith(ctx, q); err != nil {
-				return nil, fmt.Errorf("question %d: %w", i, err)
-			}
-		}
-		return answers, nil
+	sessions := make([]*Session, len(questions))
+	for i := range sessions {
+		sessions[i] = s
 	}
-	for from := 0; from < len(questions); from += mostTogether {
-		to := min(len(questions), from+mostTogether)
-		if err := s.askSome(ctx, questions[from:to], answers[from:to]); err != nil {
-			return nil, err
+	answers, errs := s.model.AskEach(ctx, sessions, questions)
+	for i, err := range errs {
+		if err != nil {
+			return nil, fmt.Errorf("question %d: %w", i, err)
 		}
-		progress.Report(ctx, "questions", int64(to), int64(len(questions)))
 	}
 	return answers, nil
 }
 
+// AskEach is AskAll for sessions that may differ, such as several pressed copies of one: question i is asked of session
+// i. Each answer has an error of its own, nil for those that came about.
+func (m *LLM) AskEach(ctx context.Context, sessions []*Session, questions []Question) ([]Answer, []error) {
+	answers, errs := make([]Answer, len(questions)), make([]error, len(questions))
+	if len(sessions) != len(questions) {
+		for i := range errs {
+			errs[i] = fmt.Errorf("ask: %d sessions for %d questions: give one for each", len(sessions), len(questions))
+		}
+		return answers, errs
+	}
+	var together []int // the others' presses act in answers
+	for i, s := range sessions {
+		switch {
+		case s.model != m:
+			errs[i] = fmt.Errorf("ask: the session is of another model, %s: ask that", s.model.Name)
+		case s.during != nil:
+			answers[i], errs[i] = s.AskWith(ctx, questions[i])
+		default:
+			together = append(together, i)
+		}
+	}
+	for from := 0; from < len(together); from += mostTogether {
+		some := together[from:min(len(together), from+mostTogether)]
+		m.askSome(ctx, some, sessions, questions, answers, errs)
+		progress.Report(ctx, "questions", int64(from+len(some)), int64(len(together)))
+	}
+	return answers, errs
+}
+
 // askSome answers a few questions at the same time.
-func (s *Session) askSome(ctx context.Context, questions []Question, answers []Answer) error {
-	c, err := s.model.decoder.chorus(len(questions))
+func (m *LLM) askSome(ctx context.Context, some []int, sessions []*Session, questions []Question, answers []Answer, errs []error) {
+	c, err := m.decoder.chorus(len(some))
 	if err != nil {
-		return err
+		for _, i := range some {
+			errs[i] = err
+		}
+		return
 	}
 	quiet := progress.With(ctx, func(string, int64, int64) {}) // the bars of single answers would run into each other
-	errs := make([]error, len(questions))
 	var all sync.WaitGroup
-	for i, q := range questions {
-		fork, err := s.Fork()
+	for number, i := range some {
+		fork, err := sessions[i].Fork()
 		if err != nil {
 			errs[i] = err
 			c.leave(ctx)
 			continue
 		}
-		fork.chorus, fork.voice = c, i
+		fork.chorus, fork.voice = c, number
 		all.Go(func() {
 			defer fork.cache.Close()
 			defer c.leave(ctx)
-			if answers[i], errs[i] = fork.AskWith(quiet, q); errs[i] != nil {
-				errs[i] = fmt.Errorf("question %d: %w", i, errs[i])
-			}
+			answers[i], errs[i] = fork.AskWith(quiet, questions[i])
 		})
 	}
 	all.Wait()
-	return errors.Join(errs...)
 }
 
 // A chorus runs the next tokens of several answers through the model at once. It waits until every answer that is not

@@ -39,13 +39,13 @@ func TestWeightModes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%-6s: %.0f and %.0f of %.0f facts right, cosine of the logits %.5f, %.0f bytes", mode, scores[0].Right, scores[1].Right, scores[0].Of, like, m.Bytes())
+		t.Logf("%-6s: %.0f and %.0f of %.0f facts right, cosine of the logits %.5f, %d bytes", mode, scores[0].Right, scores[1].Right, scores[0].Of, like, m.Bytes())
 		right, bytes = append(right, int64(scores[0].Right)), append(bytes, m.Bytes())
 		if least := map[string]float64{"stored": 1 - 1e-9, "bf16": 1 - 1e-9, "int8": 0.999, "4bit": 0.98}[mode]; like < least {
 			t.Errorf("%s: cosine of the logits is %v, at least %v is wanted", mode, like, least)
 		}
 		if int64(scores[0].Right) < right[0]-2 {
-			t.Errorf("%s: %.0f facts are right, %.0f with the weights as stored", mode, scores[0].Right, right[0])
+			t.Errorf("%s: %.0f facts are right, %d with the weights as stored", mode, scores[0].Right, right[0])
 		}
 	}
 	if !(bytes[3] < bytes[2] && bytes[2] < bytes[1]*6/10) {
