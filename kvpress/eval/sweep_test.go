@@ -221,8 +221,8 @@ func TestStopAndGoOn(t *testing.T) {
 		_, err := Run(ctx, loaded(t), small(t, path))
 		stop()
 		if err == nil {
-			if stops < 2 {
-				t.Errorf("the run was stopped %d times only", stops)
+			if stops < 1 {
+				t.Error("the run was never stopped")
 			}
 			break
 		}
