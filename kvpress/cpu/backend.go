@@ -110,12 +110,27 @@ func (b *Backend) Embed(dst llm.Buf, table llm.Weight, ids []int, scale float32)
 	}
 }
 
+// chunkRows is how many rows are one piece of work where every row is small.
+const chunkRows = 16
+
+// inChunks does work on rows 0 to n-1, some rows at a time, on all threads. A single row is done at once: the closure of
+// a Parallel would be an allocation for every token.
+func inChunks(n int, work func(from, to int)) {
+	tensor.Parallel((n+chunkRows-1)/chunkRows, func(i int) { work(i*chunkRows, min(n, (i+1)*chunkRows)) })
+}
+
 // Norm is the root-mean-square norm of each row; dst may be x.
 func (b *Backend) Norm(dst, x llm.Buf, w llm.Weight, epsilon float32) {
 	d, s, v := mat(dst), mat(x), w.Mem.([]float32)
-	for i := 0; i < s.Rows; i++ {
-		tensor.RMSNorm(d.Row(i), s.Row(i), v, epsilon)
+	if s.Rows == 1 {
+		tensor.RMSNorm(d.Data, s.Data, v, epsilon)
+		return
 	}
+	inChunks(s.Rows, func(from, to int) {
+		for i := from; i < to; i++ {
+			tensor.RMSNorm(d.Row(i), s.Row(i), v, epsilon)
+		}
+	})
 }
 
 // MatMul is dst = x · wᵀ.
@@ -137,14 +152,26 @@ func (b *Backend) Gate(dst, gateUp llm.Buf, a llm.Activation) {
 	if a == llm.GELUTanh {
 		multiply = tensor.GELUTanhMul
 	}
-	tensor.Parallel(s.Rows, func(i int) {
-		row := s.Row(i)
-		multiply(d.Row(i), row[:d.Cols], row[d.Cols:])
+	if s.Rows == 1 {
+		multiply(d.Data, s.Data[:d.Cols], s.Data[d.Cols:])
+		return
+	}
+	inChunks(s.Rows, func(from, to int) {
+		for i := from; i < to; i++ {
+			multiply(d.Row(i), s.Row(i)[:d.Cols], s.Row(i)[d.Cols:])
+		}
 	})
 }
 
 // Add is dst += x.
-func (b *Backend) Add(dst, x llm.Buf) { tensor.Add(mat(dst).Data, mat(x).Data) }
+func (b *Backend) Add(dst, x llm.Buf) {
+	d, s := mat(dst), mat(x)
+	if s.Rows == 1 {
+		tensor.Add(d.Data, s.Data)
+		return
+	}
+	inChunks(s.Rows, func(from, to int) { tensor.Add(d.Slice(from, to).Data, s.Slice(from, to).Data) })
+}
 
 // Read copies a matrix. On the processor nothing is left to go wrong by then.
 func (b *Backend) Read(dst []float32, x llm.Buf) error {

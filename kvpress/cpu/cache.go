@@ -15,6 +15,7 @@ type Cache struct {
 	shape  llm.CacheShape
 	layers [][]head // [layer][KV head]
 	ledger *ledger
+	spare  []tensor.Page // empty ones for the pairs of single tokens
 }
 
 // A ledger counts the bytes of the pages that a cache allocated.
@@ -42,6 +43,24 @@ func newCache(shape llm.CacheShape) *Cache {
 		}
 	}
 	return c
+}
+
+// extend makes room in a head for pairs at the positions. While single tokens come, the pages for all heads are made in
+// one piece: the heads want them at nearly the same time, and drop them together.
+func (c *Cache) extend(h *head, positions []int) {
+	h.at = append(h.at, positions...)
+	h.pages.Len += len(positions)
+	for len(h.pages.List)*tensor.PageRows < h.pages.Len {
+		if len(positions) > 1 {
+			h.add(c.ledger, tensor.NewPage(h.pages.Dim))
+			continue
+		}
+		if len(c.spare) == 0 {
+			c.spare = tensor.NewPages(c.shape.Layers*c.shape.KVHeads, c.shape.Dim)
+		}
+		h.add(c.ledger, &c.spare[0])
+		c.spare = c.spare[1:]
+	}
 }
 
 // Shape is the shape of the cache.
@@ -153,7 +172,7 @@ func (c *Cache) Peak() int64 { return c.ledger.peak.Load() }
 
 // Close drops all pages.
 func (c *Cache) Close() {
-	c.layers = newCache(c.shape).layers
+	c.layers, c.spare = newCache(c.shape).layers, nil
 	c.ledger.live.Store(0)
 }
 

@@ -31,26 +31,35 @@ func (h *head) live() int64 {
 
 // append adds one pair.
 func (h *head) append(l *ledger, key, value []float32, position int) {
-	dim, row := h.pages.Dim, h.pages.Len%tensor.PageRows
-	if row == 0 {
-		page := tensor.NewPage(dim)
-		h.pages.List = append(h.pages.List, page)
-		l.add(page.Bytes())
+	if h.pages.Len%tensor.PageRows == 0 {
+		h.add(l, tensor.NewPage(h.pages.Dim))
 	}
-	page := h.pages.List[h.pages.Len/tensor.PageRows]
+	h.at = append(h.at, position)
+	h.pages.Len++
+	h.put(h.pages.Len-1, key, value)
+	h.pack(l)
+}
+
+// add adds an empty page.
+func (h *head) add(l *ledger, page *tensor.Page) {
+	h.pages.List = append(h.pages.List, page)
+	l.add(page.Bytes())
+}
+
+// put writes pair i, which has its place in the pages.
+func (h *head) put(i int, key, value []float32) {
+	page, row := h.pages.List[i/tensor.PageRows], i%tensor.PageRows
 	for d, v := range key {
 		page.K[d*tensor.PageRows+row] = v
 	}
-	copy(page.V[row*dim:], value)
-	h.at = append(h.at, position)
-	h.pages.Len++
-	if h.bits != 0 && row == tensor.PageRows-1 {
-		h.pack(l)
-	}
+	copy(page.V[row*h.pages.Dim:], value)
 }
 
 // pack stores pages in few bits, but for those of the newest 32 pairs.
 func (h *head) pack(l *ledger) {
+	if h.bits == 0 {
+		return
+	}
 	for i := h.pages.Len/tensor.PageRows - 2; i >= 0 && !h.pages.List[i].Packed(); i-- {
 		h.replace(l, i, h.pages.List[i].Pack(h.pages.Dim, h.bits))
 	}
@@ -140,9 +149,7 @@ func (h *head) kept(l *ledger, p kvpress.Plan, number, pages int, rope tensor.Ro
 	if out.bits = h.bits; p.Bits != 0 {
 		out.bits = p.Bits
 	}
-	if out.bits != 0 {
-		out.pack(l)
-	}
+	out.pack(l)
 	return out
 }
 

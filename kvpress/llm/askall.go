@@ -172,7 +172,7 @@ func (c *chorus) step(ctx context.Context) error {
 			a.Positions = []int{v.position}
 			d.backend.Attend(w.attended.Slice(i, i+1), w.qkv.Slice(i, i+1), v.cache, a)
 		}
-		d.finish(w, x, layer, adapter{})
+		d.finish(w, x, w.attended.Slice(0, n), layer, adapter{})
 	}
 	d.backend.Norm(c.last.Slice(0, n), x, d.norm, d.config.Epsilon)
 	d.backend.MatMul(c.logits.Slice(0, n), c.last.Slice(0, n), d.head)

@@ -180,6 +180,7 @@ type batch struct {
 	after     func(layer int) error // called when a layer is done with all tokens; nil does nothing
 	stage     string                // name of the progress bar; empty for none
 
+	stream     bool      // the residual stream of all tokens is wanted behind the last layer
 	embeddings []float32 // (tokens, Width) instead of those of the ids; nil for none
 	adapters   []adapter // of each layer, added to its weights; nil for none
 }
@@ -254,7 +255,16 @@ func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits
 			if b.adapters != nil {
 				extra = b.adapters[layer]
 			}
-			d.rows(w, x.Slice(from, to), h, b.cache, attention, extra)
+			rows, attended := x.Slice(from, to), w.attended.Slice(0, to-from)
+			d.project(w, rows, h, layer, extra)
+			d.backend.Attend(attended, w.qkv.Slice(0, to-from), b.cache, attention)
+			if layer == len(d.layers)-1 && !b.stream { // behind the last layer the last token counts, if any
+				if !wantLogits || to < n {
+					continue
+				}
+				rows, attended = rows.Slice(rows.Rows-1, rows.Rows), attended.Slice(attended.Rows-1, attended.Rows)
+			}
+			d.finish(w, rows, attended, layer, extra)
 		}
 		if b.after != nil {
 			if err := b.after(layer); err != nil {
@@ -291,13 +301,6 @@ func (d *decoder) bend(logits []float32) {
 	}
 }
 
-// rows runs some rows of the residual stream x through one layer; h receives the input of the attention block.
-func (d *decoder) rows(w *workspace, x, h Buf, cache Cache, a Attention, extra adapter) {
-	d.project(w, x, h, a.Layer, extra)
-	d.backend.Attend(w.attended.Slice(0, x.Rows), w.qkv.Slice(0, x.Rows), cache, a)
-	d.finish(w, x, a.Layer, extra)
-}
-
 // project finds queries, keys and values of some rows; h receives the input of the attention block.
 func (d *decoder) project(w *workspace, x, h Buf, layer int, extra adapter) {
 	l, n := d.layers[layer], x.Rows
@@ -309,9 +312,9 @@ func (d *decoder) project(w *workspace, x, h Buf, layer int, extra adapter) {
 }
 
 // finish adds what some rows attended to, and what the MLP makes of it, to the residual stream x.
-func (d *decoder) finish(w *workspace, x Buf, layer int, extra adapter) {
+func (d *decoder) finish(w *workspace, x, attended Buf, layer int, extra adapter) {
 	l, n := d.layers[layer], x.Rows
-	d.product(w.projected.Slice(0, n), w.attended.Slice(0, n), l.output, extra.output)
+	d.product(w.projected.Slice(0, n), attended, l.output, extra.output)
 	d.add(x, w.projected.Slice(0, n), l.afterAttention)
 
 	d.backend.Norm(w.h.Slice(0, n), x, l.mlpNorm, d.config.Epsilon)

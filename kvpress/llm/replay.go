@@ -99,7 +99,7 @@ func (s *Session) runAgain(ctx context.Context, ids []int, show func(r replayed)
 		}
 		return show(r)
 	}
-	return d.forward(ctx, w, batch{ids: ids, positions: positions, cache: cache, record: record, after: after}, false)
+	return d.forward(ctx, w, batch{ids: ids, positions: positions, cache: cache, record: record, after: after, stream: true}, false)
 }
 
 // replayRows is how many rows of attention are held at a time.

@@ -16,6 +16,9 @@ func supported() level {
 	return avx2
 }
 
+// pause lets a few cycles go by in a loop that waits.
+func pause()
+
 //go:noescape
 func dot8(a, b *float32, n int) float32
 

@@ -166,3 +166,9 @@ max:
 	VMOVSS X0, ret+16(FP)
 	VZEROUPPER
 	RET
+
+// func pause()
+TEXT ·pause(SB), NOSPLIT, $0-0
+	PAUSE
+	PAUSE
+	RET

@@ -15,9 +15,17 @@ type Page struct {
 }
 
 // NewPage makes an empty page.
-func NewPage(dim int) *Page {
-	data := make([]float32, 2*dim*PageRows)
-	return &Page{K: data[: dim*PageRows : dim*PageRows], V: data[dim*PageRows:]}
+func NewPage(dim int) *Page { return &NewPages(1, dim)[0] }
+
+// NewPages makes empty pages in one piece of memory, which is free again when the last of them is.
+func NewPages(n, dim int) []Page {
+	pages, size := make([]Page, n), dim*PageRows
+	data := make([]float32, 2*n*size)
+	for i := range pages {
+		k, v := data[2*i*size:(2*i+1)*size], data[(2*i+1)*size:(2*i+2)*size]
+		pages[i] = Page{K: k[:size:size], V: v[:size:size]}
+	}
+	return pages
 }
 
 // Bytes is the memory that a page takes.

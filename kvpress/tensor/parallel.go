@@ -6,19 +6,33 @@ import (
 	"sync/atomic"
 )
 
-// workers are the goroutines that share the work of Parallel with its caller.
+// workers share the work of Parallel with its caller. Between two calls of a model there are microseconds: a helper
+// looks out for the next one for a while before it goes to sleep.
 var workers struct {
-	mu   sync.Mutex // held while a Parallel runs
-	wake []chan struct{}
-	once sync.Once
+	mu      sync.Mutex // held while a Parallel runs
+	helpers []*helper
+	once    sync.Once
 
 	// the work at hand
-	f     func(i int)
-	n     int64
-	next  atomic.Int64
-	left  sync.WaitGroup
-	panic atomic.Pointer[interface{}]
+	f      func(i int)
+	n      int64
+	next   atomic.Int64
+	panic  atomic.Pointer[interface{}]
+	turn   atomic.Int64 // odd while there is work to join
+	inside atomic.Int64 // helpers that may be at it
+	waits  atomic.Bool  // the caller sleeps until none is inside
+	empty  chan struct{}
 }
+
+// A helper is a goroutine.
+type helper struct {
+	asleep  atomic.Bool
+	retired atomic.Bool
+	wake    chan struct{}
+}
+
+// patience is how many looks a helper, or a caller that waits for helpers, takes before it sleeps: some 50 microseconds.
+const patience = 1500
 
 // SetThreads says how many goroutines work at the same time, the caller included; at least 1.
 func SetThreads(n int) {
@@ -30,20 +44,19 @@ func SetThreads(n int) {
 
 func setThreads(n int) {
 	n = max(n, 1)
-	for len(workers.wake) > n-1 {
-		last := len(workers.wake) - 1
-		close(workers.wake[last])
-		workers.wake = workers.wake[:last]
+	if workers.empty == nil {
+		workers.empty = make(chan struct{}, 1)
 	}
-	for len(workers.wake) < n-1 {
-		wake := make(chan struct{}, 1)
-		workers.wake = append(workers.wake, wake)
-		go func() {
-			for range wake {
-				takeTasks()
-				workers.left.Done()
-			}
-		}()
+	for len(workers.helpers) > n-1 {
+		last := len(workers.helpers) - 1
+		workers.helpers[last].retired.Store(true)
+		workers.helpers[last].rouse()
+		workers.helpers = workers.helpers[:last]
+	}
+	for len(workers.helpers) < n-1 {
+		h := &helper{wake: make(chan struct{}, 1)}
+		workers.helpers = append(workers.helpers, h)
+		go h.work()
 	}
 }
 
@@ -52,18 +65,56 @@ func Threads() int {
 	workers.mu.Lock()
 	defer workers.mu.Unlock()
 	startWorkers()
-	return len(workers.wake) + 1
+	return len(workers.helpers) + 1
 }
 
 func startWorkers() {
 	workers.once.Do(func() { setThreads(runtime.NumCPU()) })
 }
 
+// rouse wakes a helper that sleeps.
+func (h *helper) rouse() {
+	if h.asleep.CompareAndSwap(true, false) {
+		h.wake <- struct{}{}
+	}
+}
+
+// work joins one turn after the other.
+func (h *helper) work() {
+	done := int64(0)
+	for looks := 0; !h.retired.Load(); looks++ {
+		turn := workers.turn.Load()
+		switch {
+		case turn%2 == 1 && turn != done:
+			// Once inside with the turn still open, the caller waits for this helper.
+			workers.inside.Add(1)
+			if workers.turn.Load() == turn {
+				takeTasks()
+			}
+			if workers.inside.Add(-1) == 0 && workers.waits.CompareAndSwap(true, false) {
+				workers.empty <- struct{}{}
+			}
+			done, looks = turn, 0
+		case looks < patience:
+			pause()
+		default:
+			h.asleep.Store(true)
+			// Who opens a turn or retires a helper does so before looking for sleepers; so one of both sees the other.
+			if (workers.turn.Load() != turn || h.retired.Load()) && h.asleep.CompareAndSwap(true, false) {
+				continue
+			}
+			<-h.wake
+			looks = 0
+		}
+	}
+}
+
 // takeTasks takes one task after the other until none is left.
 func takeTasks() {
 	defer func() {
 		if r := recover(); r != nil {
-			workers.panic.CompareAndSwap(nil, &r)
+			caught := r // here, for its address makes it an allocation
+			workers.panic.CompareAndSwap(nil, &caught)
 		}
 	}()
 	for {
@@ -89,15 +140,30 @@ func Parallel(n int, f func(i int)) {
 	workers.f, workers.n = f, int64(n)
 	workers.next.Store(0)
 	workers.panic.Store(nil)
-	helpers := min(len(workers.wake), n-1)
-	workers.left.Add(helpers)
-	for _, wake := range workers.wake[:helpers] {
-		wake <- struct{}{}
+	workers.turn.Add(1)
+	for _, h := range workers.helpers[:min(len(workers.helpers), n-1)] {
+		h.rouse()
 	}
 	takeTasks()
-	workers.left.Wait()
+	workers.turn.Add(1)
+	await()
 	workers.f = nil
 	if r := workers.panic.Load(); r != nil {
 		panic(*r)
 	}
+}
+
+// await returns when no helper is inside.
+func await() {
+	for range patience {
+		if workers.inside.Load() == 0 {
+			return
+		}
+		pause()
+	}
+	workers.waits.Store(true)
+	if workers.inside.Load() == 0 && workers.waits.CompareAndSwap(true, false) {
+		return
+	}
+	<-workers.empty
 }

@@ -177,31 +177,48 @@ func (w *Weight) strip(r *room, panel, n int) strip {
 }
 
 // gemvPanels is how many panels of a product with one row are one task.
-const gemvPanels = 16
+const gemvPanels = 4
 
 // gemv is the product with a single row: as fast as the weights can be read.
 func (w *Weight) gemv(dst, x []float32, from, to int) {
-	var sums []float32
+	g := gemvs.Get().(*gemv)
+	g.weight, g.dst, g.x = w, dst, x
 	if w.few != nil {
-		r := rooms.Get().(*room)
-		defer rooms.Put(r)
-		x, sums = w.grouped(r, x)
+		g.x, g.sums = w.grouped(&g.room, x)
 	}
-	first, panels := from/panelCols, (to-from+panelCols-1)/panelCols
-	Parallel((panels+gemvPanels-1)/gemvPanels, func(task int) {
-		p := first + task*gemvPanels
-		n := min(gemvPanels, first+panels-p)
-		out := dst[p*panelCols-from : min(len(dst), (p+n)*panelCols-from)]
-		if len(out) == n*panelCols {
-			w.gemvPart(out, x, sums, p, n)
-			return
-		}
-		r := rooms.Get().(*room)
-		r.c = grown(r.c, n*panelCols)
-		w.gemvPart(r.c, x, sums, p, n)
-		copy(out, r.c)
-		rooms.Put(r)
-	})
+	g.from, g.to = from, to
+	Parallel((to-from+gemvPanels*panelCols-1)/(gemvPanels*panelCols), g.run)
+	g.weight, g.dst, g.x, g.sums = nil, nil, nil, nil
+	gemvs.Put(g)
+}
+
+// A gemv is a product with one row at work. It is kept for the next one, so that decoding allocates nothing.
+type gemv struct {
+	room
+	weight       *Weight
+	dst, x, sums []float32 // sums are those of the row's groups, for weights that have them
+	from, to     int       // outputs
+	run          func(i int)
+}
+
+var gemvs = sync.Pool{New: func() interface{} {
+	g := new(gemv)
+	g.run = g.task
+	return g
+}}
+
+func (g *gemv) task(i int) {
+	first := g.from + i*gemvPanels*panelCols
+	n := min(gemvPanels*panelCols, g.to-first)
+	out := g.dst[first-g.from : first-g.from+n]
+	panels := (n + panelCols - 1) / panelCols
+	if n%panelCols == 0 {
+		g.weight.gemvPart(out, g.x, g.sums, first/panelCols, panels)
+		return
+	}
+	var whole [gemvPanels * panelCols]float32
+	g.weight.gemvPart(whole[:panels*panelCols], g.x, g.sums, first/panelCols, panels)
+	copy(out, whole[:])
 }
 
 // gemvPart multiplies one row with n panels from panel p on; sums are those of the row's groups, for weights that have them.
