@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 )
 
@@ -124,5 +125,26 @@ func gates(t *testing.T) {
 		if got := Max(x); got == got {
 			t.Errorf("the largest of %d numbers, one of which is none, is %g", n, got)
 		}
+	}
+}
+
+// TestManyShortCalls: helpers that look out for work, fall asleep and are woken lose no task and stay in no turn.
+func TestManyShortCalls(t *testing.T) {
+	before := Threads()
+	defer SetThreads(before)
+	var hits atomic.Int64
+	want, count := int64(0), func(int) { hits.Add(1) }
+	for threads := 1; threads <= 4; threads++ {
+		SetThreads(threads)
+		for n := range 3000 {
+			Parallel(n%7, count)
+			want += int64(n % 7)
+			for range n % 3 * 1000 { // sometimes longer than helpers are patient
+				pause()
+			}
+		}
+	}
+	if hits.Load() != want {
+		t.Errorf("%d tasks ran, want %d", hits.Load(), want)
 	}
 }
