@@ -77,6 +77,8 @@ func (b *Backend) Memory() (held, peak int64) {
 
 // Close frees everything on the device.
 func (b *Backend) Close() error {
+	b.device.enter() // what waits may want cuBLAS
+	b.device.leave()
 	b.blas.close()
 	b.dnn.close()
 	return b.device.close()
@@ -194,22 +196,22 @@ func (b *Backend) MatMul(dst, x llm.Buf, w llm.Weight) {
 		b.later(verb{do: productRow, w: vector(w), out: int32(w.Out), in: int32(w.In)}, dst, x)
 		return
 	}
-	b.device.lock()
-	defer b.device.leave()
-	b.device.run()
-	b.product(pointer(dst), pointer(x), x.Rows, w.Mem.(*owner), w.Out, w.In)
+	d, o := b.device, w.Mem.(*owner)
+	d.lock()
+	defer d.leave()
+	d.catchUp()
+	if b.manyRows(x.Rows, o, w.Out, w.In) {
+		d.waiting = product{b, pointer(dst), d.narrowed(pointer(x), x.Rows*w.In), o, x.Rows, w.Out, w.In, dst.Mem}
+		return
+	}
+	b.product(pointer(dst), pointer(x), x.Rows, o, w.Out, w.In)
 }
 
 // product is dst (rows, out) = x (rows, in) · wᵀ.
 func (b *Backend) product(dst, x cu.DevicePtr, rows int, w *owner, out, in int) {
 	d, k := b.device, string(w.kind)
-	if rows > few && b.kind == half && w.kind == half && in%8 == 0 && (b.blas != nil || out%128 == 0 && in%32 == 0) {
-		narrow := d.narrowed(x, rows*in)
-		if b.blas != nil {
-			d.fail(b.blas.product(dst, narrow, w.at, rows, out, in))
-		} else {
-			d.launch("tensor_gemm", size{x: out / 128, y: (rows + 127) / 128, threads: 256}, dst, narrow, w.at, int32(rows), int32(out), int32(in))
-		}
+	if b.manyRows(rows, w, out, in) {
+		product{b, dst, d.narrowed(x, rows*in), w, rows, out, in, nil}.run(dst, false)
 		return
 	}
 	d.settle()
@@ -261,12 +263,12 @@ func (b *Backend) Gate(dst, gateUp llm.Buf, a llm.Activation) {
 		b.later(verb{do: gateRow, in: int32(dst.Cols), curve: curve}, dst, gateUp)
 		return
 	}
-	b.device.enter()
-	defer b.device.leave()
-	if b.kind == half && dst.Rows > few && dst.Cols%4 == 0 {
+	if b.kind == half && dst.Rows > few && dst.Cols%8 == 0 {
 		b.gateWide(dst, gateUp, curve)
 		return
 	}
+	b.device.enter()
+	defer b.device.leave()
 	b.device.gate(pointer(dst), pointer(gateUp), dst.Rows, dst.Cols, curve)
 }
 
@@ -277,9 +279,17 @@ func (b *Backend) Add(dst, x llm.Buf) {
 		b.later(verb{do: addRow, in: int32(n)}, dst, x)
 		return
 	}
-	b.device.enter()
-	defer b.device.leave()
-	b.device.add(pointer(dst), pointer(x), n)
+	d := b.device
+	d.lock()
+	defer d.leave()
+	if pointer(dst) == pointer(x) {
+		d.catchUp()
+		d.settle()
+	} else if p, ok := d.waits(pointer(x), n); ok {
+		p.run(pointer(dst), true)
+		return
+	}
+	d.add(pointer(dst), pointer(x), n)
 }
 
 // Read waits for all work and copies a matrix, or reports the first failure since the last Read.
@@ -291,12 +301,13 @@ func (b *Backend) Read(dst []float32, x llm.Buf) error {
 	d := b.device
 	d.lock()
 	defer d.leave()
-	d.run()
+	d.catchUp()
 	if n > 0 {
 		d.settle()
 		download(d, dst[:n], pointer(x))
 	} else {
 		d.fail(d.stream.Synchronize())
+		d.rest()
 	}
 	return d.failure()
 }

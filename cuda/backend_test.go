@@ -105,7 +105,7 @@ func TestProducts(t *testing.T) {
 		for _, blas := range []string{"", "none"} {
 			t.Setenv(cuda.BLASVariable, blas)
 			b := open(t, mode.options)
-			for _, c := range [][3]int{{1, 256, 128}, {1, 77, 64}, {3, 100, 96}, {8, 33, 40}, {9, 256, 64}, {70, 130, 64}, {200, 384, 96}, {5, 17, 20}, {130, 128, 512}} {
+			for _, c := range [][3]int{{1, 256, 128}, {1, 77, 64}, {3, 100, 96}, {8, 33, 40}, {9, 256, 64}, {70, 130, 64}, {200, 384, 96}, {5, 17, 20}, {130, 128, 512}, {257, 520, 200}, {300, 768, 1040}} {
 				rows, out, in := c[0], c[1], c[2]
 				w, x := matrix(r, out, in), random(r, rows*in)
 				var results [2][]float32

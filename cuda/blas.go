@@ -31,10 +31,10 @@ static int open_blas(blas *b, const char *name, void *stream) {
 }
 
 // products: rows lie one after the other, which to cuBLAS, whose columns do, is dstᵀ = (wᵀ)ᵀ · xᵀ.
-static int blas_product(blas *b, size_t dst, size_t x, size_t w, int rows, int out, int in) {
-	float one = 1, zero = 0;
-	return b->product(b->handle, 1, 0, out, rows, in, &one, (void *)w, BFLOAT16, in, (void *)x, BFLOAT16, in, &zero,
-		(void *)dst, FLOAT32, out, COMPUTE_32F, DEFAULT);
+static int blas_product(blas *b, size_t dst, int kind, size_t x, size_t w, int rows, int out, int in, float keep) {
+	float one = 1;
+	return b->product(b->handle, 1, 0, out, rows, in, &one, (void *)w, BFLOAT16, in, (void *)x, BFLOAT16, in, &keep,
+		(void *)dst, kind, out, COMPUTE_32F, DEFAULT);
 }
 
 static int close_blas(blas *b) { return b->destroy(b->handle); }
@@ -84,9 +84,16 @@ func (d *device) library(variable string, open func(name *C.char, stream unsafe.
 	return false
 }
 
-// product is dst (rows, out) = x (rows, in) · wᵀ, of bfloat16 numbers.
-func (b *blas) product(dst, x, w cu.DevicePtr, rows, out, in int) error {
-	if r := C.blas_product(&b.c, C.size_t(dst), C.size_t(x), C.size_t(w), C.int(rows), C.int(out), C.int(in)); r != 0 {
+// product is dst (rows, out) = x (rows, in) · wᵀ, of bfloat16 numbers; add adds it to what is there.
+func (b *blas) product(dst cu.DevicePtr, k kind, x, w cu.DevicePtr, rows, out, in int, add bool) error {
+	form, keep := C.int(C.FLOAT32), C.float(0)
+	if k == half {
+		form = C.BFLOAT16
+	}
+	if add {
+		keep = 1
+	}
+	if r := C.blas_product(&b.c, C.size_t(dst), form, C.size_t(x), C.size_t(w), C.int(rows), C.int(out), C.int(in), keep); r != 0 {
 		return fmt.Errorf("cuda: cuBLAS: product of (%d, %d) by (%d, %d): error %d: %s=none leaves it out", rows, in, out, in, int(r), BLASVariable)
 	}
 	return nil

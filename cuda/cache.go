@@ -142,7 +142,7 @@ func (c *Cache) list(layer int) error {
 	for _, h := range c.heads[layer] {
 		most = max(most, len(h.pages))
 	}
-	c.device.free(t.at)
+	c.device.retire(t.at)
 	room := max(16, most+most/4)
 	at, err := c.device.alloc(int64(8 * room * len(c.heads[layer])))
 	if err != nil {

@@ -76,15 +76,18 @@ extern "C" __global__ void norm_wide(float *dst, bf16 *also, const float *x, con
   }
 }
 
-// gate_wide is gate in bfloat16; inner is a multiple of 4.
-extern "C" __global__ void gate_wide(bf16 *dst, const float *gateUp, int inner, int tanhCurve) {
-  int i = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
+// gate_wide is gate in bfloat16; inner is a multiple of 8.
+template <typename T> __device__ void gateWide(bf16 *dst, const T *gateUp, int inner, int tanhCurve) {
+  int i = (blockIdx.x * blockDim.x + threadIdx.x) * 8;
   if (i >= inner) return;
-  const float *row = gateUp + (size_t)blockIdx.y * 2 * inner + i;
-  float4 g = four(row), u = four(row + inner);
-  narrow(dst + (size_t)blockIdx.y * inner + i, make_float4(curved(g.x, tanhCurve) * u.x, curved(g.y, tanhCurve) * u.y,
-                                                            curved(g.z, tanhCurve) * u.z, curved(g.w, tanhCurve) * u.w));
+  const T *row = gateUp + (size_t)blockIdx.y * 2 * inner + i;
+  float g[8], u[8];
+  load8(g, row), load8(u, row + inner);
+  for (int j = 0; j < 8; j++) g[j] = curved(g[j], tanhCurve) * u[j];
+  *reinterpret_cast<uint4 *>(dst + (size_t)blockIdx.y * inner + i) = make_uint4(pack(g[0], g[1]), pack(g[2], g[3]), pack(g[4], g[5]), pack(g[6], g[7]));
 }
+extern "C" __global__ void gate_wide_f32(bf16 *dst, const float *gateUp, int inner, int tanhCurve) { gateWide(dst, gateUp, inner, tanhCurve); }
+extern "C" __global__ void gate_wide_bf16(bf16 *dst, const bf16 *gateUp, int inner, int tanhCurve) { gateWide(dst, gateUp, inner, tanhCurve); }
 
 extern "C" __global__ void widen(float *dst, const bf16 *x, long long n) {
   long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * 8;

@@ -7,9 +7,10 @@
 // Its kernels are compiled beforehand and lie in the binary: cubins for compute capability 8.0 and 9.0, and PTX that
 // the driver compiles for other cards. A machine that runs it needs the driver and nothing else.
 //
-// A prefill takes blocks of rows through a layer. Its matrix products are cuBLAS's and its attention cuDNN's where these
-// are found when it runs: KVNOTES_CUBLAS and KVNOTES_CUDNN name the paths of their libraries, and "none" leaves the work
-// to our own kernels. Both attentions read the pages of the ragged cache where they lie.
+// A prefill takes blocks of rows through a layer. Its matrix products are cuBLAS's where that is found when it runs, its
+// attention our own on cards of compute capability 9.0 and cuDNN's on others, where that is found; our own kernels do what
+// is left. KVNOTES_CUBLAS and KVNOTES_CUDNN name the paths of these libraries, and "none" leaves them out; a cuDNN that is
+// named is used on every card. Both attentions read the pages of the ragged cache where they lie.
 package cuda
 
 import "github.com/kvnotes/kvnotes/kvpress/llm"

@@ -69,6 +69,7 @@ type device struct {
 	wide       bool           // the card has what the kernels of wide.cu need
 	queue      queue
 	narrow     narrow
+	waiting    product
 
 	arguments [4096]byte
 	offsets   [24]C.int
@@ -180,7 +181,7 @@ func unpack(name string) (string, error) {
 // enter begins a piece of work behind all that was put off: the device is this goroutine's until leave.
 func (d *device) enter() {
 	d.lock()
-	d.run()
+	d.catchUp()
 	d.settle()
 }
 

@@ -24,6 +24,7 @@ type memory struct {
 		caches []*Cache
 	}
 
+	retired []cu.DevicePtr    // blocks to be freed when the card has done its work: to free one is to wait for it
 	slabs   map[int64][]*slab // with free pages, by the bytes of a page
 	lowest  cu.DevicePtr      // where the first slab ever taken begins, by address
 	highest cu.DevicePtr      // and the last one ends
@@ -76,9 +77,21 @@ func (d *device) free(at cu.DevicePtr) {
 	}
 }
 
+// retire is free for a block that kernels under way still read.
+func (d *device) retire(at cu.DevicePtr) { d.retired = append(d.retired, at) }
+
+// rest frees what was retired: the card has nothing to do.
+func (d *device) rest() {
+	for _, at := range d.retired {
+		d.free(at)
+	}
+	d.retired = nil
+}
+
 // collect frees what Go finds nobody points to.
 func (d *device) collect() {
 	d.since = 0
+	d.rest()
 	done := make(chan struct{})
 	mark := &struct{ p *int }{new(int)}
 	runtime.SetFinalizer(mark, func(interface{}) { close(done) }) // runs behind those of the blocks
@@ -141,7 +154,7 @@ func (d *device) freeAll() {
 	for at := range d.blocks {
 		d.free(at)
 	}
-	d.slabs, d.scratch = nil, nil
+	d.slabs, d.scratch, d.retired = nil, nil, nil
 }
 
 // slabBytes is how much memory pages are taken from the device at a time.

@@ -18,6 +18,17 @@ static int memory_map(void *map, int dim) {
 	return r;
 }
 
+// matrix_map is a map of a matrix, 128 rows of 64 columns at once.
+static int matrix_map(void *map, size_t at, int rows, int columns) {
+	CUtensorMap m;
+	cuuint64_t sizes[2] = {columns, rows}, stride = 2 * (cuuint64_t)columns;
+	cuuint32_t box[2] = {64, 128}, ones[2] = {1, 1};
+	int r = cuTensorMapEncodeTiled(&m, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, (void *)at, sizes, &stride, box, ones, CU_TENSOR_MAP_INTERLEAVE_NONE,
+		CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+	memcpy(map, &m, sizeof m);
+	return r;
+}
+
 // rows_map is a map of rows of query heads, 128 rows of a head at once.
 static int rows_map(void *map, size_t at, int dim, int heads, int rows) {
 	CUtensorMap m;
@@ -33,6 +44,7 @@ import "C"
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"unsafe"
 
@@ -46,7 +58,8 @@ import (
 type narrow struct {
 	of, at  cu.DevicePtr // the matrix, and its narrow form
 	numbers int
-	only    bool // the matrix itself is not written yet
+	only    bool        // the matrix itself is not written yet
+	owner   interface{} // of the matrix, which must not go before
 }
 
 // settle writes the matrix that is there in its narrow form only, and forgets the form.
@@ -71,20 +84,107 @@ func (d *device) narrowed(x cu.DevicePtr, numbers int) cu.DevicePtr {
 	return at
 }
 
+// A product of many rows waits for the next verb, which may want its result added to another matrix, or in bfloat16.
+type product struct {
+	b             *Backend
+	dst, x        cu.DevicePtr // x in its narrow form
+	w             *owner
+	rows, out, in int
+	owner         interface{} // of dst, which must not go before
+}
+
+// manyRows tells whether a product is one for the tensor cores.
+func (b *Backend) manyRows(rows int, w *owner, out, in int) bool {
+	return rows > few && b.kind == half && w.kind == half && in%8 == 0 && (b.blas != nil || b.device.wide && out%8 == 0 || out%128 == 0 && in%32 == 0)
+}
+
+// fuses tells whether more can be done with the result of a product than write it.
+func (p product) fuses() bool { return p.b.blas != nil || p.own() }
+
+// own tells whether our kernel for compute capability 9.0 multiplies.
+func (p product) own() bool { return p.b.blas == nil && p.b.device.wide && p.out%8 == 0 }
+
+// run multiplies, into any matrix of the right size; add adds to what is there.
+func (p product) run(dst cu.DevicePtr, add bool) {
+	d := p.b.device
+	switch {
+	case p.b.blas != nil:
+		d.fail(p.b.blas.product(dst, single, p.x, p.w.at, p.rows, p.out, p.in, add))
+	case p.own():
+		how := int32(0)
+		if add {
+			how = 1
+		}
+		p.wide(dst, how, 0)
+	default:
+		d.launch("tensor_gemm", size{x: p.out / 128, y: (p.rows + 127) / 128, threads: 256}, dst, p.x, p.w.at, int32(p.rows), int32(p.out), int32(p.in))
+	}
+}
+
+// wide multiplies with our own kernel; how is one of its ways to end.
+func (p product) wide(dst cu.DevicePtr, how, curve int32) {
+	d, x, w := p.b.device, &tensorMap{}, &tensorMap{}
+	r := C.matrix_map(unsafe.Pointer(x), C.size_t(p.x), C.int(p.rows), C.int(p.in))
+	if r == 0 {
+		r = C.matrix_map(unsafe.Pointer(w), C.size_t(p.w.at), C.int(p.out), C.int(p.in))
+	}
+	if r != 0 {
+		d.fail(fmt.Errorf("cuda: kernel product_wide: no map of a matrix (%d, %d) can be made (error %d)", p.out, p.in, int(r)))
+		return
+	}
+	d.launch("product_wide", size{x: d.processors &^ 1, y: 1, threads: 384, shared: 1024 + 4*3*128*128}, dst, x, w, int32(p.rows), int32(p.out), int32(p.in), how, curve)
+}
+
+// catchUp does what was put off.
+func (d *device) catchUp() {
+	if p := d.waiting; p.b != nil {
+		d.waiting = product{}
+		p.run(p.dst, false)
+	}
+	d.run()
+}
+
+// waits takes the product that waits, if it makes this matrix and nothing came since; else it catches up. Either way no
+// narrow form is left.
+func (d *device) waits(dst cu.DevicePtr, numbers int) (product, bool) {
+	p := d.waiting
+	if p.b == nil || !p.fuses() || p.dst != dst || p.rows*p.out != numbers || len(d.queue.verbs) > 0 {
+		d.catchUp()
+		d.settle()
+		return p, false
+	}
+	d.waiting = product{}
+	d.settle()
+	return p, true
+}
+
 // normWide is Norm for many rows.
 func (b *Backend) normWide(dst, x llm.Buf, w llm.Weight, epsilon float32) {
 	d, numbers := b.device, x.Rows*x.Cols
 	also := d.room("narrow", int64(2*numbers))
 	d.launch("norm_wide", size{x: x.Rows, y: 1, threads: min(512, (x.Cols+127)/128*32)}, pointer(dst), also, pointer(x), vector(w), int32(x.Cols), epsilon)
-	d.narrow = narrow{of: pointer(dst), at: also, numbers: numbers}
+	d.narrow = narrow{of: pointer(dst), at: also, numbers: numbers, owner: dst.Mem}
 }
 
 // gateWide is Gate for many rows.
 func (b *Backend) gateWide(dst, gateUp llm.Buf, curve int32) {
-	d, numbers := b.device, dst.Rows*dst.Cols
+	d, numbers, k := b.device, dst.Rows*dst.Cols, single
+	d.lock()
+	defer d.leave()
+	p, ok := d.waits(pointer(gateUp), 2*numbers)
+	if ok && p.own() {
+		to := d.room("gated", int64(2*numbers)) // p reads the other room
+		d.narrow = narrow{of: pointer(dst), at: to, numbers: numbers, only: true, owner: dst.Mem}
+		p.wide(to, 2, curve)
+		return
+	}
+	if ok {
+		k = half
+		d.fail(b.blas.product(p.dst, k, p.x, p.w.at, p.rows, p.out, p.in, false))
+	}
 	to := d.room("narrow", int64(2*numbers))
-	d.launch("gate_wide", size{x: (dst.Cols + 1023) / 1024, y: dst.Rows, threads: 256}, to, pointer(gateUp), int32(dst.Cols), curve)
-	d.narrow = narrow{of: pointer(dst), at: to, numbers: numbers, only: true}
+	d.narrow = narrow{of: pointer(dst), at: to, numbers: numbers, only: true, owner: dst.Mem}
+	d.launch("gate_wide_"+string(k), size{x: (dst.Cols + 2047) / 2048, y: dst.Rows, threads: 256}, to, pointer(gateUp), int32(dst.Cols), curve)
 }
 
 // wideKernel is the kernel for the attention of many tokens, and the shared memory that it wants; none is "".
@@ -115,7 +215,7 @@ func (b *Backend) attendWide(kernel string, shared int, dst, qkv llm.Buf, t tabl
 	rows := (n + block - 1) / block * block // cuDNN writes whole blocks
 	queries, out := d.room("queries", int64(2*rows*width)), d.room("narrow", int64(2*rows*width))
 	d.launch("rotate_wide", size{x: n, y: 1, threads: 256}, append([]interface{}{queries, pointer(qkv), t.at, s, before}, turn...)...)
-	d.narrow = narrow{of: pointer(dst), at: out, numbers: n * width, only: true}
+	d.narrow = narrow{of: pointer(dst), at: out, numbers: n * width, only: true, owner: dst.Mem}
 	if b.attendDNN(queries, out, rows, t, s, before) {
 		return
 	}
@@ -152,6 +252,9 @@ func (b *Backend) attendDNN(queries, out cu.DevicePtr, rows int, t table, s *sha
 	}
 	page := cu.DevicePtr(4 * pagePairs * dim)
 	if d.skew != 0 || (d.highest-d.lowest)/page > mostPages {
+		return false
+	}
+	if d.wide && os.Getenv(DNNVariable) == "" { // our own kernel is faster
 		return false
 	}
 	if !b.sought {

@@ -1,8 +1,5 @@
-// Attention of many new tokens over a ragged cache on the tensor cores of compute capability 9.0. A block is 128 tokens of
-// one query head. One thread fetches: the copy engine reads pages wherever they lie, through a map of all memory, and lays
-// them out as the matrix products want them. Two warpgroups of 64 tokens each multiply, from the newest pairs to the oldest;
-// while one finds the softmax of a tile the other has the tensor cores, and the values of the tile before are weighed
-// beside it.
+// Attention and matrix products of many tokens on the tensor cores of compute capability 9.0. In both one thread of a block
+// fetches: the copy engine lays tiles out as the matrix products want them. Two warpgroups of 64 rows each multiply.
 #include "number.cuh"
 
 // A Map is a tensor map of the copy engine.
@@ -81,6 +78,9 @@ __device__ inline float power(float x) {
   return y;
 }
 
+// wide is the attention of many new tokens over a ragged cache. A block is 128 tokens of one query head; the copy engine
+// reads pages wherever they lie, through a map of all memory. The warpgroups go from the newest pairs to the oldest: while
+// one finds the softmax of a tile the other has the tensor cores, and the values of the tile before are weighed beside it.
 template <int DIM, int TILE, int STAGES>
 __device__ void wide(bf16 *dst, const Map *memory, const Map *rows, bf16 **table, const Shape &s, const Lens &lens) {
   constexpr int COLUMNS = (DIM + 63) / 64, PART = TILE * 128, SIZE = COLUMNS * PART, QUERIES = 128 * 128 * COLUMNS;
@@ -240,7 +240,125 @@ __device__ void wide(bf16 *dst, const Map *memory, const Map *rows, bf16 **table
   }
 }
 
-#else // other cards have flash
+// turnOn is SiLU, or GELU by its approximation with tanh.
+__device__ inline float turnOn(float g, int tanhCurve) {
+  return g / (1 + __expf(tanhCurve ? -1.5957691216f * (g + 0.044715f * g * g * g) : -g));
+}
+
+// product_wide multiplies x (rows, in) with a weight (out, in)ᵀ. Two blocks, 128 rows each, work on the same 256 columns, and
+// each fetches 128 of their weights for both: the second 128 lie apart from the first ones, beside them or, for a gate,
+// where its other half begins. They go from tile to tile, and the next one is on its way while one is written.
+enum { WRITE, SUM_UP, GATE };
+
+__device__ inline void fetch2(unsigned to, const Map *map, int column, int row, uint64_t *bell, bool both) {
+  if (both)
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3,%4}], [%2], %5;" ::"r"(to),
+                 "l"(map), "r"(shared(bell)), "r"(column), "r"(row), "h"((uint16_t)3) : "memory");
+  else
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3,%4}], [%2];" ::"r"(to), "l"(map),
+                 "r"(shared(bell)), "r"(column), "r"(row) : "memory");
+}
+
+// together waits for all threads of both blocks.
+__device__ inline void together() { asm volatile("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;" ::: "memory"); }
+
+// arriveBoth arrives at a bell of both blocks.
+__device__ inline void arriveBoth(uint64_t *bell) {
+  for (int i = 0; i < 2; i++)
+    asm volatile("{.reg .b32 at; mapa.shared::cluster.u32 at, %0, %1; mbarrier.arrive.shared::cluster.b64 _, [at];}" ::"r"(shared(bell)), "r"(i)
+                 : "memory");
+}
+
+extern "C" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1)
+    product_wide(void *dst, const __grid_constant__ Map x, const __grid_constant__ Map weight, int rows, int out, int in, int how, int tanhCurve) {
+  constexpr int STAGES = 4, PART = 128 * 128, SIZE = 3 * PART;
+  extern __shared__ char space[];
+  __shared__ uint64_t full[STAGES], empty[STAGES];
+  unsigned tiles = (shared(space) + 1023) & ~1023u; // of a stage: x, first weights, second weights
+  int rank = blockIdx.x % 2, columns = how == GATE ? out / 2 : out, wide = how == GATE ? 128 : 256, apart = how == GATE ? columns : 128;
+  int down = (rows + 255) / 256, all = down * ((columns + wide - 1) / wide), steps = (in + 63) / 64;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < STAGES; i++) hang(full + i, 1), hang(empty + i, 16);
+    asm volatile("fence.mbarrier_init.release.cluster; fence.proxy.async;" ::: "memory");
+  }
+  together();
+  if (threadIdx.x < 128) {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 24;");
+    if (threadIdx.x == 0)
+      for (int tile = blockIdx.x / 2, i = 0; tile < all; tile += gridDim.x / 2) {
+        int row = (tile % down * 2 + rank) * 128, column = tile / down * wide + rank * apart;
+        for (int k = 0; k < steps; k++, i++) {
+          int stage = i % STAGES;
+          unsigned at = tiles + stage * SIZE;
+          await(empty + stage, i / STAGES & 1 ^ 1);
+          announce(full + stage, SIZE);
+          fetch2(at, &x, k * 64, row, full + stage, false);
+          fetch2(at + PART + rank * PART, &weight, k * 64, column, full + stage, true);
+        }
+      }
+  } else {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 240;");
+    int group = threadIdx.x / 128 - 1, warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
+    auto release = [&](int stage) {
+      if (lane == 0) arriveBoth(empty + stage);
+    };
+    for (int tile = blockIdx.x / 2, i = 0; tile < all; tile += gridDim.x / 2) {
+      float sum[2][64];
+#pragma unroll
+      for (int j = 0; j < 128; j++) sum[j / 64][j % 64] = 0;
+      settled(sum[0]), settled(sum[1]);
+      for (int k = 0; k < steps; k++, i++) {
+        int stage = i % STAGES;
+        unsigned at = tiles + stage * SIZE, own = at + group * 64 * 128;
+        await(full + stage, i / STAGES & 1);
+        ordered();
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+#pragma unroll
+          for (int h = 0; h < 2; h++) multiply(sum[h], matrix(own + j * 32, 16), matrix(at + PART + h * PART + j * 32, 16), 1);
+        committed();
+        if (k > 0) {
+          asm volatile("wgmma.wait_group.sync.aligned 1;" ::: "memory");
+          release((i - 1) % STAGES);
+        }
+      }
+      finished<0>(sum[0]), finished<0>(sum[1]);
+      release((i - 1) % STAGES);
+      int first = tile / down * wide + lane % 4 * 2;
+#pragma unroll
+      for (int side = 0; side < 2; side++) {
+        int row = (tile % down * 2 + rank) * 128 + group * 64 + warp * 16 + lane / 4 + side * 8;
+        if (row >= rows) continue;
+        size_t line = (size_t)row * columns + first;
+        if (how == GATE) {
+#pragma unroll
+          for (int n = 0; n < 16; n++)
+            if (int e = n * 4 + 2 * side; first + n * 8 < columns)
+              *reinterpret_cast<unsigned *>((bf16 *)dst + line + n * 8) =
+                  pack(turnOn(sum[0][e], tanhCurve) * sum[1][e], turnOn(sum[0][e + 1], tanhCurve) * sum[1][e + 1]);
+          continue;
+        }
+        float2 *to = reinterpret_cast<float2 *>((float *)dst + line);
+        if (how == SUM_UP) {
+#pragma unroll
+          for (int i = 0; i < 32; i++)
+            if (first + i * 8 < columns) {
+              float2 v = to[i * 4];
+              sum[i / 16][i % 16 * 4 + 2 * side] += v.x, sum[i / 16][i % 16 * 4 + 2 * side + 1] += v.y;
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < 32; i++)
+          if (first + i * 8 < columns) to[i * 4] = make_float2(sum[i / 16][i % 16 * 4 + 2 * side], sum[i / 16][i % 16 * 4 + 2 * side + 1]);
+      }
+    }
+  }
+  together(); // neither block may go while the other writes to its memory
+}
+
+#else // other cards have flash, and other products
+
+extern "C" __global__ void product_wide(void *, const __grid_constant__ Map, const __grid_constant__ Map, int, int, int, int, int) {}
 
 template <int DIM, int TILE, int STAGES>
 __device__ void wide(bf16 *, const Map *, const Map *, bf16 **, const Shape &, const Lens &) {}

@@ -26,8 +26,8 @@ type Backend interface {
 	MatMul(dst, x Buf, w Weight)                           // dst = x · wᵀ; what Attend or Gate wrote to x is lost when another verb follows
 	Attend(dst, qkv Buf, c Cache, a Attention)             // rotates, appends keys and values to the cache, attends
 	AddRow(dst Buf, w Weight)                              // every row of dst += the vector w
-	Gate(dst, gateUp Buf, a Activation)                    // dst = a(first half of the columns) * second half
-	Add(dst, x Buf)                                        // dst += x
+	Gate(dst, gateUp Buf, a Activation)                    // dst = a(first half of the columns) * second half; gateUp may be lost
+	Add(dst, x Buf)                                        // dst += x; if MatMul just made x, it may be lost
 	Read(dst []float32, x Buf) error                       // copies x to the host, or reports what went wrong before
 	Write(dst Buf, src []float32) error                    // copies src from the host
 	Layer(c Cache, p Projections) (kvpress.Source, error)  // what a press sees of one layer
