@@ -101,7 +101,7 @@ func failed(what string, err error) *Chart {
 	lines := wrap(text, 110)
 	svg := fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="14" fill="%s">`, width, 16+20*len(lines), css(hues[4]))
 	for i, l := range lines {
-		svg += fmt.Sprintf(`<text x="10" y="%d">%s</text>`, 22+20*i, html.EscapeString(l))
+		svg += fmt.Sprintf(`<text x="10" y="%d">%s</text>`, 22+20*i, svgText(l))
 	}
 	return &Chart{title: text, svg: svg + "</svg>", page: fmt.Sprintf(`<div style="color:%s">%s</div>`, css(hues[4]), html.EscapeString(text))}
 }

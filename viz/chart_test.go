@@ -109,30 +109,6 @@ func TestChartsAreSmallAndStayTheSame(t *testing.T) {
 	}
 }
 
-func TestTextsStayTexts(t *testing.T) {
-	evil := `<script>alert("1")</script>&'` + "\u2028</script>"
-	kept := Kept{Press: evil, Lens: [][]int{{1, 2}}, Full: 3}
-	tokens := Tokens{Press: evil, Texts: []string{evil, "b"}, Keep: [][][]int{{{0}, {1}}}}
-	for name, c := range map[string]*Chart{
-		"strip":     TokenStripOf(tokens, -1, -1),
-		"retained":  RetainedOf(kept),
-		"sweep":     SweepOf([]Trial{{Press: evil, Ratio: 0.5, Score: 0.5}}),
-		"no scores": ScoresOf(Scored{Press: evil}),
-	} {
-		own := 0
-		if c.Option() != nil {
-			own = 1
-		}
-		page := c.HTML()
-		if strings.Count(page, "<script") != own || strings.Count(page, "</script") != own {
-			t.Errorf("%s: a text became a script", name)
-		}
-		if strings.Contains(c.SVG(), "<script") {
-			t.Errorf("%s: a text became a script in the drawing", name)
-		}
-	}
-}
-
 func TestBrokenInput(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	odd := tensor.New(1, 4)

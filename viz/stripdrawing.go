@@ -2,7 +2,6 @@ package viz
 
 import (
 	"fmt"
-	"html"
 	"strings"
 	"unicode"
 )
@@ -62,7 +61,7 @@ func (c counted) drawing(title string, runs []run) (string, bool) {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" fill="%s" font-family="sans-serif" font-size="14">`, width, height, width, height, css(ink))
 	for i, l := range lines {
-		fmt.Fprintf(&b, `<text x="10" y="%d" font-weight="bold">%s</text>`, 22+titleLine*i, html.EscapeString(l))
+		fmt.Fprintf(&b, `<text x="10" y="%d" font-weight="bold">%s</text>`, 22+titleLine*i, svgText(l))
 	}
 	// The letters stand on paper: over a tint, no ink can be read on white and on black.
 	fmt.Fprintf(&b, `<rect x="4" y="%d" width="%d" height="%d" rx="4" fill="#fff"/>`, head-4, width-8, height-head)
@@ -136,7 +135,7 @@ func lettering(b *strings.Builder, pieces []piece, left, top int) {
 			pale = ` opacity=".55"`
 		}
 		x := 10*left + columnWidth*(first.column+columnsIn(text)-columnsIn(shown))
-		fmt.Fprintf(b, `<text x="%s" y="%d" textLength="%s"%s>%s</text>`, tenths(x), top+rowHeight*first.row+12, tenths(columnWidth*columnsIn(shown)), pale, html.EscapeString(shown))
+		fmt.Fprintf(b, `<text x="%s" y="%d" textLength="%s"%s>%s</text>`, tenths(x), top+rowHeight*first.row+12, tenths(columnWidth*columnsIn(shown)), pale, svgText(shown))
 	}
 }
 

@@ -1,8 +1,8 @@
 package viz
 
 import (
+	"encoding/xml"
 	"fmt"
-	"html"
 	"image"
 	"image/color"
 	"io"
@@ -220,13 +220,20 @@ func (s *svgCanvas) FillString(f font.Face, p vg.Point, text string) {
 	if angle := math.Atan2(n.b, n.a); math.Abs(angle) > 1e-6 {
 		where = fmt.Sprintf(`transform="translate(%s)rotate(%.4g)"`, pair(x, y), -angle*180/math.Pi)
 	}
-	fmt.Fprintf(&s.body, `<text %s>%s</text>`, where, html.EscapeString(text))
+	fmt.Fprintf(&s.body, `<text %s>%s</text>`, where, svgText(text))
 }
 
 // DrawImage is a part of what gonum calls a canvas; no figure of ours holds an image.
 func (s *svgCanvas) DrawImage(vg.Rectangle, image.Image) { panic("images are not drawn") }
 
 func paint(attribute string, c color.Color) string { return attribute + `="` + css(c) + `"` }
+
+// svgText is a text as it stands in a drawing. What XML cannot hold, such as most control characters, becomes U+FFFD.
+func svgText(text string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(text)) // a builder takes everything
+	return b.String()
+}
 
 // steps10 counts tenths of a pixel.
 func steps10(n vg.Length) int { return int(math.Round(float64(n) * 960 / float64(vg.Inch))) }
