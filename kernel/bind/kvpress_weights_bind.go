@@ -78,6 +78,6 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/weights.Tensor.Scales":   "func (t Tensor) Scales() Tensor\n\nScales are the scales and minima of a tensor whose numbers lie in blocks, as half-precision numbers; of other tensors\nthere are none.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.Tensor.Shape":    "Shape []int",
 		"github.com/kvnotes/kvnotes/kvpress/weights.U16":             "const U16 DType = \"U16\"\n\nThe types that are read. Others are kept as bytes.",
-		"github.com/kvnotes/kvnotes/kvpress/weights.Write":           "func Write(path string, tensors []Tensor, metadata map[string]string) error\n\nWrite writes a safetensors file: under another name first, so that a half-written file is never found.",
+		"github.com/kvnotes/kvnotes/kvpress/weights.Write":           "func Write(path string, tensors []Tensor, metadata map[string]string) error\n\nWrite writes a safetensors file: under another name first, so that a half-written file is never found.\nIt is its owner's alone: a saved session holds what was read.",
 	})
 }

@@ -28,7 +28,7 @@ func convertCommand() *cobra.Command {
 			if err := hub.Convert(cmd.Context(), args[0], made, hub.Progress(terminalBar(cmd.ErrOrStderr()))); err != nil {
 				return errors.Join(err, os.RemoveAll(made))
 			}
-			if err := errors.Join(os.Chmod(made, 0o755), os.Rename(made, folder)); err != nil {
+			if err := os.Rename(made, folder); err != nil {
 				return errors.Join(err, os.RemoveAll(made))
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is in %s\n", filepath.Base(args[0]), folder)

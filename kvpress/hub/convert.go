@@ -85,7 +85,7 @@ func Convert(ctx context.Context, path, dir string, p Progress) error {
 		p.tell("convert", int64(i+1), int64(len(tensors)))
 	}
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return err
 		}
 	}

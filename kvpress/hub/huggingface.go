@@ -101,7 +101,7 @@ func (r repository) pull(ctx context.Context, p Progress) (string, error) {
 func (c *client) fetchAll(ctx context.Context, name, commit, locks, blobs string, files []remoteFile, p Progress) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if err := os.MkdirAll(blobs, 0o755); err != nil {
+	if err := os.MkdirAll(blobs, 0o700); err != nil {
 		return err
 	}
 	var (

@@ -144,6 +144,7 @@ func TestPullFromTheHub(t *testing.T) {
 	if text, err := os.ReadFile(filepath.Join(hub, "refs", "main")); err != nil || string(text) != testCommit {
 		t.Errorf("main is %q, %v", text, err)
 	}
+	onlyMine(t, os.Getenv("HF_HOME"))
 	if _, err := os.Stat(filepath.Join(dir, "README.md")); err == nil {
 		t.Error("README.md was fetched, which is no part of a model")
 	}

@@ -41,7 +41,7 @@ func writeManifest(dir, source string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, manifestName), append(text, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(dir, manifestName), append(text, '\n'), 0o600)
 }
 
 func measure(path string, hash bool) (sized, error) {

@@ -95,7 +95,7 @@ func pull(ctx context.Context, r recipe, dir string, p Progress) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	if err := os.Mkdir(work, 0o755); err != nil {
+	if err := os.Mkdir(work, 0o700); err != nil {
 		return err
 	}
 	p.tell("download", 0, 0)
@@ -108,7 +108,7 @@ func pull(ctx context.Context, r recipe, dir string, p Progress) error {
 		return err
 	}
 	made := filepath.Join(work, "model")
-	if err := os.Mkdir(made, 0o755); err != nil {
+	if err := os.Mkdir(made, 0o700); err != nil {
 		return err
 	}
 	if err := Convert(ctx, gguf, made, p); err != nil {
@@ -183,7 +183,7 @@ func unpack(ctx context.Context, archive, suffix, to, sum string, p Progress) er
 			return err
 		}
 		defer from.Close()
-		out, err := os.Create(to)
+		out, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -300,6 +301,25 @@ func fakePython(t *testing.T, gguf []byte, script string) (runs func() int) {
 
 const copyPackage = "cp $here/tiny.whl $dir/"
 
+// onlyMine checks that nobody but this user can read what is in the folder of a cache.
+func onlyMine(t *testing.T, dir string) {
+	t.Helper()
+	seen := 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir || d.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		info, err := d.Info()
+		if seen++; err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has the mode %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil || seen == 0 {
+		t.Errorf("%d files and folders are in %s: %v", seen, dir, err)
+	}
+}
+
 func TestPull(t *testing.T) {
 	runs := fakePython(t, tinyLlama(nil), copyPackage)
 	stages := map[string]bool{}
@@ -310,6 +330,7 @@ func TestPull(t *testing.T) {
 	if err := Verify(dir, true); err != nil {
 		t.Error(err)
 	}
+	onlyMine(t, filepath.Dir(dir))
 	if !reflect.DeepEqual(stages, map[string]bool{"download": true, "unpack": true, "convert": true}) {
 		t.Errorf("progress told of %v", stages)
 	}

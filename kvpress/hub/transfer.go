@@ -98,7 +98,7 @@ func (c *client) fetch(ctx context.Context, address, path string, f remoteFile, 
 		count(f.size)
 		return nil
 	}
-	part, err := os.OpenFile(path+".incomplete", os.O_RDWR|os.O_CREATE, 0o644)
+	part, err := os.OpenFile(path+".incomplete", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}

@@ -190,6 +190,9 @@ func TestSaveAndLoad(t *testing.T) {
 		if err := s.Save(path); err != nil {
 			t.Fatal(err)
 		}
+		if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+			t.Errorf("a saved session is for its owner only: %v, %v", info.Mode(), err)
+		}
 		back, err := m.LoadSession(path)
 		if err != nil {
 			t.Fatal(err)

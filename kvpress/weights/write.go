@@ -30,6 +30,7 @@ func (v view) Data() []byte { return v.t.Data }
 func (v view) DataLen() uint64 { return uint64(len(v.t.Data)) }
 
 // Write writes a safetensors file: under another name first, so that a half-written file is never found.
+// It is its owner's alone: a saved session holds what was read.
 func Write(path string, tensors []Tensor, metadata map[string]string) error {
 	views := map[string]view{}
 	for _, t := range tensors {
@@ -56,9 +57,6 @@ func Write(path string, tensors []Tensor, metadata map[string]string) error {
 		return err
 	}
 	if err := w.Flush(); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil { // a temporary file is its owner's alone
 		return err
 	}
 	if err := f.Sync(); err != nil {

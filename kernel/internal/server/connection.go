@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 )
 
@@ -19,7 +20,12 @@ type Connection struct {
 	Scheme    string `json:"signature_scheme"`
 }
 
-// ReadConnection reads a connection file.
+// anywhere is the value of KVNOTES_LISTEN that lets a kernel listen beyond its own machine.
+const anywhere = "anywhere"
+
+// ReadConnection reads a connection file. Whoever reaches a kernel and knows its key runs programs, and messages are signed
+// but not secret: an address that is not of this machine alone is refused, unless KVNOTES_LISTEN=anywhere says that the
+// network is trusted, as gateways do whose kernels run on other machines; and always without a key.
 func ReadConnection(path string) (Connection, error) {
 	var c Connection
 	text, err := os.ReadFile(path)
@@ -37,6 +43,21 @@ func ReadConnection(path string) (Connection, error) {
 	}
 	if c.Transport != "tcp" && c.Transport != "ipc" {
 		return c, fmt.Errorf("connection file %s: transport %q is not supported (supported: tcp, ipc)", path, c.Transport)
+	}
+	if c.Transport == "ipc" {
+		return c, nil
+	}
+	if c.IP == "" {
+		c.IP = "127.0.0.1"
+	}
+	if ip := net.ParseIP(c.IP); c.IP == "localhost" || ip != nil && ip.IsLoopback() {
+		return c, nil
+	}
+	if os.Getenv("KVNOTES_LISTEN") != anywhere {
+		return c, fmt.Errorf("connection file %s: others than this machine could reach a kernel at %s: start Jupyter with 127.0.0.1 or --transport ipc, or set KVNOTES_LISTEN=%s if the network is trusted", path, c.IP, anywhere)
+	}
+	if c.Key == "" {
+		return c, fmt.Errorf("connection file %s: anybody could run programs in a kernel at %s that has no key", path, c.IP)
 	}
 	return c, nil
 }
