@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strconv"
@@ -16,6 +17,11 @@ import (
 
 // A temporary error may be gone after a while.
 type temporary struct{ error }
+
+// A step is a temporary error after something was reached that never had been before.
+type step struct{ error }
+
+func (s step) Unwrap() error { return s.error }
 
 func (t temporary) Unwrap() error { return t.error }
 
@@ -27,7 +33,8 @@ func (s slowDown) Error() string { return "the server asks to slow down" }
 // longestWait is how long a server's wish to be asked later is heeded.
 const longestWait = 2 * time.Minute
 
-// try calls f again, after pauses, as long as it fails with temporary errors.
+// try calls f again, after pauses, as long as it fails with temporary errors. Attempts that were steps do not count: a
+// large file may come over a line that breaks off often.
 func (c *client) try(ctx context.Context, f func() error) error {
 	pause := c.pause
 	for attempt := 1; ; attempt++ {
@@ -36,7 +43,10 @@ func (c *client) try(ctx context.Context, f func() error) error {
 			return context.Cause(ctx)
 		}
 		var wish slowDown
-		if err == nil || attempt == c.attempts || !errors.As(err, new(temporary)) && !errors.As(err, &wish) {
+		if errors.As(err, new(step)) {
+			attempt, pause = 0, c.pause
+		}
+		if err == nil || attempt >= c.attempts || !errors.As(err, new(temporary)) && !errors.As(err, &wish) {
 			return err
 		}
 		select {
@@ -80,13 +90,25 @@ func (c *client) get(ctx context.Context, address string, from int64) (*http.Res
 		return nil, errors.New("the hub has no such model, revision or file: check the spelling")
 	case code == http.StatusRequestedRangeNotSatisfiable:
 		return nil, errNoSuchRange
-	case code == http.StatusTooManyRequests:
-		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // 0 where it is a date or not there
-		return nil, slowDown{time.Duration(seconds) * time.Second}
+	case code == http.StatusProxyAuthRequired:
+		return nil, errors.New("the proxy wants a name and a password: write them into HTTPS_PROXY and HTTP_PROXY, as http://name:password@host:port")
+	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable && response.Header.Get("Retry-After") != "":
+		return nil, slowDown{retryAfter(response.Header.Get("Retry-After"))}
 	case code >= 500:
 		return nil, temporary{fmt.Errorf("the server answers %s", response.Status)}
 	}
 	return nil, fmt.Errorf("the server answers %s", response.Status)
+}
+
+// retryAfter reads a number of seconds, or a date; 0 where it is neither.
+func retryAfter(text string) time.Duration {
+	if seconds, err := strconv.Atoi(text); err == nil {
+		return time.Duration(min(seconds, math.MaxInt32)) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return time.Until(at)
+	}
+	return 0
 }
 
 var errNoSuchRange = errors.New("the server has no such part of the file")
@@ -122,11 +144,16 @@ func (c *client) fetch(ctx context.Context, address, path string, f remoteFile, 
 			return err
 		}
 	}
+	most := have
 	err = c.try(ctx, func() error {
 		if have < f.size || f.size == 0 {
 			err := c.resume(ctx, address, part, f.size, &have, restart, count)
 			if errors.Is(err, errNoSuchRange) {
 				return errors.Join(temporary{err}, restart())
+			}
+			if lost := (temporary{}); errors.As(err, &lost) && have > most {
+				most = have
+				return step{lost}
 			}
 			if err != nil {
 				return err

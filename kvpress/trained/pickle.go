@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
+	"slices"
 )
 
 // A pickle is Python's format for structures: a program for a small stack machine. This one knows the instructions that
@@ -13,6 +15,7 @@ import (
 type pickle struct {
 	files  map[string]*zip.File
 	folder string
+	left   int64 // bytes that may still be read and made
 
 	data  []byte
 	at    int
@@ -24,6 +27,9 @@ type pickle struct {
 // global names a class or function of Python.
 type global string
 
+// known are the classes of files with nothing but tensors in them. Those of numbers, which stand beside, are left aside.
+var known = regexp.MustCompile(`^(collections\.OrderedDict|torch\._utils\._rebuild_(tensor_v2|parameter)|torch\.\w+Storage|torch\.storage\.\w+|numpy\.(_?core\.multiarray\.scalar|dtype)|_codecs\.encode)$`)
+
 var errCut = errors.New("the pickle is cut off or broken")
 
 // run reads the whole pickle.
@@ -33,7 +39,7 @@ func (p *pickle) run() (v any, err error) {
 			v, err = nil, errCut
 		}
 	}()
-	p.memo = map[int]any{}
+	p.memo, p.data = map[int]any{}, slices.Clip(p.data)
 	for {
 		op := p.take(1)[0]
 		if op == '.' {
@@ -82,7 +88,11 @@ func (p *pickle) step(op byte) error {
 	case 0x8c, 'U', 'C':
 		p.push(string(p.take(int(p.take(1)[0]))))
 	case 'c':
-		p.push(global(p.line() + "." + p.line()))
+		class := p.line() + "." + p.line()
+		if !known.MatchString(class) {
+			return fmt.Errorf("the pickle wants to run %.100s, and it may run nothing: only files of plain tensors are read, which torch.save writes of a state dict", class)
+		}
+		p.push(global(class))
 	case 'q':
 		p.memo[int(p.take(1)[0])] = p.stack[len(p.stack)-1]
 	case 'r':

@@ -25,18 +25,19 @@ type storage struct {
 	key  string // file inside the archive
 }
 
-// largest is the most memory that one storage may take: gates are small.
-const largest = 1 << 28
+// largest is the most memory that a file may take: gates are small.
+const largest = 1 << 29
 
 // readTorch reads what torch.save wrote: a zip archive with a pickle of the structure and a file for each storage. The
-// pickle is only read: of its classes tensors and dictionaries are known, all others are left aside.
+// pickle is only read: it may name tensors and dictionaries, and is refused if it names anything else. The reader is our
+// own because a file of a stranger must not take more memory than it has, which libraries ask for before they look.
 func readTorch(name string) (any, error) {
 	archive, err := zip.OpenReader(name)
 	if err != nil {
 		return nil, fmt.Errorf("this is no file of torch.save: %w", err)
 	}
 	defer archive.Close()
-	p := &pickle{files: map[string]*zip.File{}}
+	p := &pickle{files: map[string]*zip.File{}, left: largest}
 	for _, f := range archive.File {
 		if path.Base(f.Name) == "data.pkl" {
 			p.folder = path.Dir(f.Name)
@@ -55,15 +56,24 @@ func (p *pickle) read(name string) ([]byte, error) {
 	if f == nil {
 		return nil, fmt.Errorf("%s is missing in the archive", name)
 	}
-	if f.UncompressedSize64 > largest {
-		return nil, fmt.Errorf("%s claims %d bytes", name, f.UncompressedSize64)
+	if err := p.spend(f.UncompressedSize64); err != nil {
+		return nil, err
 	}
 	r, err := f.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, largest))
+	return io.ReadAll(io.LimitReader(r, int64(f.UncompressedSize64)))
+}
+
+// spend takes memory from what the file may have.
+func (p *pickle) spend(bytes uint64) error {
+	if bytes > uint64(p.left) {
+		return fmt.Errorf("the file wants more than %d MB: what methods learn is smaller", largest>>20)
+	}
+	p.left -= int64(bytes)
+	return nil
 }
 
 // build makes a value of a class and its arguments.
@@ -73,6 +83,11 @@ func (p *pickle) build(class string, args []any) (any, error) {
 		return map[string]any{}, nil
 	case "torch._utils._rebuild_tensor_v2":
 		return p.tensor(args)
+	case "torch._utils._rebuild_parameter":
+		if len(args) == 0 {
+			return nil, errors.New("a parameter has no tensor")
+		}
+		return args[0], nil
 	}
 	return nil, nil // of no use here
 }
@@ -106,6 +121,9 @@ func (p *pickle) tensor(args []any) (any, error) {
 	}
 	if (offset+elements)*size > len(data) {
 		return nil, fmt.Errorf("a tensor of shape %v ends behind its storage of %d bytes", shape, len(data))
+	}
+	if err := p.spend(uint64(4 * elements)); err != nil {
+		return nil, err
 	}
 	data = data[offset*size : (offset+elements)*size]
 	x := make([]float32, elements)
