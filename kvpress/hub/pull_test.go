@@ -19,6 +19,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/kvnotes/kvnotes/kvpress/internal/bounded"
 	"github.com/kvnotes/kvnotes/kvpress/weights"
 )
 
@@ -452,4 +453,20 @@ func TestPulledModelIsTheReference(t *testing.T) {
 		t.Errorf("model.safetensors has sha256 %s, want %s", got.SHA256, want)
 	}
 	t.Logf("%d bytes of weights equal the reference's", got.Bytes)
+}
+
+// FuzzConvert converts any GGUF file: an error or a folder.
+func FuzzConvert(f *testing.F) {
+	f.Add(tinyLlama(nil))
+	f.Add(tinyLlama(map[string]interface{}{"tokenizer.ggml.model": "llama"}))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path, out := filepath.Join(dir, "model.gguf"), t.TempDir()
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		bounded.Run(t, func() {
+			_ = Convert(context.Background(), path, out, nil) // an error is fine
+		})
+	})
 }

@@ -38,7 +38,7 @@ func (p CAM) Plan(*kvpress.Layer) (kvpress.Plan, error) {
 }
 
 func (p CAM) begin(a *answering) (run, error) {
-	if a.session.model.Config.slides() {
+	if a.session.model.Config.mixed() {
 		return nil, errors.New("cam merges in all layers, and some layers of this model look back over a window only: use decoding")
 	}
 	inner, err := Decoding{Press: kvpress.TopK(p.Scorer, p.Budget), Every: p.Every, Buffer: p.Buffer, Compat: p.Compat}.begin(a)

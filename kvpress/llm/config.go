@@ -110,7 +110,7 @@ func parseConfig(config, generation []byte) (Config, error) {
 	if c.Windows, err = parseWindows(raw); err != nil {
 		return c, fmt.Errorf("config.json: %w", err)
 	}
-	if raw.AttentionCap != 0 {
+	if raw.AttentionCap != 0 && c.Architecture != gemma3 && c.Architecture != gemma3Pictures { // whose attention has the field and no use for it
 		return c, fmt.Errorf("config.json: attn_logit_softcapping is %v: soft-capped attention is not supported", raw.AttentionCap)
 	}
 	if raw.QueryScalar < 0 || raw.LogitCap < 0 {

@@ -27,7 +27,7 @@ func (s *Session) settled(ctx context.Context, p kvpress.Press) (kvpress.Press, 
 	if !ok {
 		return p, nil
 	}
-	if s.model.Config.slides() {
+	if s.model.Config.mixed() {
 		return nil, fmt.Errorf("it runs the model again over the whole context, and layers of %s look back over a window only: use a press that reads the prefill, such as snapkv", s.model.Name)
 	}
 	for layer := range s.model.Config.Layers {

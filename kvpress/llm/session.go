@@ -173,7 +173,7 @@ func (m *LLM) layer(i int, seen sight) (*kvpress.Layer, error) {
 	c, d := m.Config, m.decoder
 	l := kvpress.Layer{
 		Index: i, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, Dim: c.Dim, Width: c.Width, PairBytes: m.pairBytes(),
-		Tokens: len(seen.at), Next: seen.next, Window: c.Windows[i],
+		Tokens: len(seen.at), Next: seen.next, Window: c.spared(i),
 	}
 	for h := range c.KVHeads {
 		n := seen.cache.Len(i, h)
@@ -195,16 +195,13 @@ func (m *LLM) layer(i int, seen sight) (*kvpress.Layer, error) {
 // plan asks a press for the plans of all layers. What it returns beside them puts back pairs that the press leaves
 // behind; nil when there are none.
 func (s *Session) plan(ctx context.Context, p kvpress.Press) ([]kvpress.Plan, func(out *Session) error, error) {
-	if err := s.model.pressable(); err != nil {
-		return nil, nil, err
-	}
 	p, err := s.settled(ctx, p)
 	if err != nil {
 		return nil, nil, err
 	}
 	plans, err := kvpress.PlanLayers(p, s.model.Config.Layers, s.layer)
 	for _, plan := range plans {
-		if plan.Rerotate && s.model.Config.slides() {
+		if plan.Rerotate && s.model.Config.mixed() {
 			return nil, nil, errMoves
 		}
 	}
@@ -339,9 +336,6 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 	if err := s.prepareOne(); err != nil {
 		return nil, err
 	}
-	if err := m.pressable(); err != nil {
-		return nil, fmt.Errorf("press %s: %w", p.Name(), err)
-	}
 	now, during := apart(p)
 	plans := make([]kvpress.Plan, m.Config.Layers)
 	err = s.prefill(ctx, func(layer int) error {
@@ -353,7 +347,7 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 		}
 		start := time.Now()
 		plan, err := kvpress.PlanLayer(now, layer, s.layer)
-		if err == nil && plan.Rerotate && m.Config.slides() {
+		if err == nil && plan.Rerotate && m.Config.mixed() {
 			err = errMoves
 		}
 		if err != nil {

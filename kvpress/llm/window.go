@@ -53,15 +53,17 @@ func parseWindows(raw rawConfig) ([]int, error) {
 	return windows, nil
 }
 
-// slides tells whether some layer looks back over a window only.
-func (c Config) slides() bool { return slices.Max(c.Windows) > 0 }
+// mixed tells whether some layers look back over a window only, and others see the whole context.
+func (c Config) mixed() bool { return slices.Max(c.Windows) > 0 && slices.Min(c.Windows) == 0 }
 
-// pressable tells whether there is a layer to press: those that slide are never compressed.
-func (m *LLM) pressable() error {
-	if least := slices.Min(m.Config.Windows); least > 0 {
-		return fmt.Errorf("every layer of %s looks back over %d tokens only, and such layers are not compressed: use a model that sees the whole context", m.Name, least)
+// spared is the window of a layer that presses leave whole: a layer that slides beside others that see the whole
+// context. Where every layer slides, as in the first Mistral, all are pressed, as upstream does: the window, which counts
+// pairs, then slides over what is kept.
+func (c Config) spared(layer int) int {
+	if !c.mixed() {
+		return 0
 	}
-	return nil
+	return c.Windows[layer]
 }
 
 // errMoves is why keys stay where they are in a model with windows.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/kvnotes/kvnotes/kvpress/internal/bounded"
 )
 
 // needle is the tokenizer of the embedded model.
@@ -138,12 +140,17 @@ func FuzzEncode(f *testing.F) {
 
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(`{"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]},"pre_tokenizer":{"type":"ByteLevel"},"decoder":{"type":"ByteLevel"},"added_tokens":[{"id":3,"content":"<x>","special":true}]}`), "ab<x>")
+	f.Add([]byte(`{"model":{"type":"BPE","vocab":{"<unk>":0,"▁":1,"a":2,"▁a":3},"merges":[["▁","a"]],"unk_token":"<unk>","fuse_unk":true},"normalizer":{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"▁"},{"type":"Replace","pattern":{"String":" "},"content":"▁"}]},"decoder":{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]},"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<unk>"}},{"Sequence":{"id":"A"}}],"special_tokens":{"<unk>":{"ids":[0]}}}}`), "a b")
+	f.Add([]byte(`{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"normalizer":{"type":"NFC"},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":true},{"type":"Metaspace","replacement":"▁","prepend_scheme":"first","split":true},{"type":"Split","pattern":{"String":"b"},"behavior":"MergedWithNext"}]},"decoder":{"type":"Metaspace","replacement":"▁"},"added_tokens":[{"id":1,"content":"<y>","lstrip":true,"rstrip":true,"single_word":true,"normalized":true}]}`), "1 a<y> b")
 	f.Fuzz(func(t *testing.T, file []byte, text string) {
-		tok, err := Load(file, nil, nil)
-		if err != nil {
-			return
-		}
-		tok.Decode(tok.Encode(text), true)
+		bounded.Run(t, func() {
+			tok, err := Load(file, nil, nil)
+			if err != nil {
+				return
+			}
+			tok.Decode(tok.EncodeSpecial(text), true)
+			tok.Decode(tok.Encode(text), false)
+		})
 	})
 }
 

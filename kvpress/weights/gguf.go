@@ -241,7 +241,11 @@ func (g *GGUF) place(data []byte, header int, kinds map[string]uint32, offsets m
 			}
 			n *= uint64(d)
 		}
-		if len(t.Shape) > 0 && t.Shape[len(t.Shape)-1]%q.numbers != 0 {
+		row := 1
+		if len(t.Shape) > 0 {
+			row = t.Shape[len(t.Shape)-1]
+		}
+		if row%q.numbers != 0 {
 			return fmt.Errorf("%s: tensor %s of shape %v cannot be of type %s, whose blocks have %d numbers", g.path, name, t.Shape, t.DType, q.numbers)
 		}
 		size, from := n/uint64(q.numbers)*uint64(q.bytes), start+offsets[name]

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kvnotes/kvnotes/kvpress/internal/bounded"
+
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
@@ -231,35 +233,67 @@ func FuzzGGUF(f *testing.F) {
 	}
 	f.Add(seedGGUF())
 	f.Fuzz(func(t *testing.T, data []byte) {
-		g, err := parseGGUF("fuzz", data)
-		if err != nil {
-			return
-		}
-		for _, name := range g.Names() {
-			if _, _, err := g.Dequantize(name); err != nil {
-				t.Errorf("a tensor of a file that was accepted cannot be read: %v", err)
+		bounded.Run(t, func() {
+			g, err := parseGGUF("fuzz", data)
+			if err != nil {
+				return
 			}
-		}
+			for _, name := range g.Names() {
+				if _, _, err := g.Dequantize(name); err != nil {
+					t.Errorf("a tensor of a file that was accepted cannot be read: %v", err)
+				}
+			}
+		})
 	})
 }
 
 func FuzzSafetensors(f *testing.F) {
 	f.Add(safetensorsFile(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, make([]byte, 8)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := FromBytes("fuzz", data)
-		if err != nil {
-			return
-		}
-		for _, name := range file.Names() {
-			x, err := file.Tensor(name)
+		bounded.Run(t, func() {
+			file, err := FromBytes("fuzz", data)
 			if err != nil {
-				t.Fatal(err)
+				return
 			}
-			if x.DType == F32 || x.DType == BF16 || x.DType == F16 {
-				if _, err := x.Float32(); err != nil {
-					t.Error(err)
+			for _, name := range file.Names() {
+				x, err := file.Tensor(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if x.DType == F32 || x.DType == BF16 || x.DType == F16 {
+					if _, err := x.Float32(); err != nil {
+						t.Error(err)
+					}
 				}
 			}
+		})
+	})
+}
+
+// FuzzIndex reads any list of shards beside one shard: an error or the tensors, and no file of another folder.
+func FuzzIndex(f *testing.F) {
+	shard := safetensorsFile(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, make([]byte, 8))
+	f.Add([]byte(`{"weight_map":{"a":"model-00001-of-00001.safetensors"}}`))
+	f.Add([]byte(`{"weight_map":{"a":"../x.safetensors","b":"/etc/passwd"}}`))
+	dir := f.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "model-00001-of-00001.safetensors"), shard, 0o600); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, list []byte) {
+		if err := os.WriteFile(filepath.Join(dir, index), list, 0o600); err != nil {
+			t.Fatal(err)
 		}
+		bounded.Run(t, func() {
+			file, err := OpenFolder(dir)
+			if err != nil {
+				return
+			}
+			if names := file.Names(); len(names) > 1 || file.Bytes() > int64(len(shard)) {
+				t.Errorf("%q gives %v with %d bytes", list, names, file.Bytes())
+			}
+			if err := file.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	})
 }
