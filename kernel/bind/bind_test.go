@@ -82,6 +82,63 @@ func TestGuidesCellRuns(t *testing.T) {
 	}
 }
 
+// TestEvaluationInACell runs a sweep over a press of the cell's own, and measures it without an answer key.
+func TestEvaluationInACell(t *testing.T) {
+	in := fast.New()
+	in.Eval(`import (
+	"context"
+	"github.com/kvnotes/kvnotes/kvpress"
+	"github.com/kvnotes/kvnotes/kvpress/cpu"
+	"github.com/kvnotes/kvnotes/kvpress/eval"
+	"github.com/kvnotes/kvnotes/kvpress/llm"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+	"github.com/kvnotes/kvnotes/viz"
+)
+type Newest struct{}
+func (Newest) Name() string { return "newest" }
+func (Newest) Score(l *kvpress.Layer) (kvpress.Scores, error) {
+	values := tensor.New(l.KVHeads, l.Len)
+	for h := 0; h < l.KVHeads; h++ {
+		for i := range values.Row(h) { values.Set(h, i, float32(i)) }
+	}
+	return kvpress.Scores{Values: values}, nil
+}
+ctx := context.Background()
+model, err := llm.Load("needle", cpu.New())
+if err != nil { panic(err) }
+presses, err := kvpress.ParseSweep("knorm, snapkv(window=8)", kvpress.Ratio(0.25), kvpress.Ratio(0.75))
+if err != nil { panic(err) }
+presses = append(presses, kvpress.TopK(Newest{}, kvpress.Ratio(0.5)))
+bench, err := eval.Find("needle")
+if err != nil { panic(err) }
+report, err := eval.Run(ctx, model, eval.Sweep{Benchmark: bench, Options: eval.Options{Tokens: 150, Samples: 4}, Presses: presses, Closeness: true})
+if err != nil { panic(err) }
+chart := viz.Sweep(report.Scores())
+whole, err := model.Prefill(ctx, "The best friend of Anna is Ben. The access code of Oslo is 1234.", llm.Full())
+if err != nil { panic(err) }
+ref, err := eval.Refer(ctx, whole, llm.Question{Text: "\nWho is the best friend of Anna?", MaxTokens: 8})
+if err != nil { panic(err) }
+pressed, err := whole.Press(presses[4])
+if err != nil { panic(err) }
+close, err := ref.Compare(ctx, pressed)
+if err != nil { panic(err) }`)
+	v, _ := in.Eval1(`len(report.Records)`)
+	if v.Interface() != 24 {
+		t.Errorf("the sweep of a cell has %v records", v)
+	}
+	v, _ = in.Eval1(`chart.Text() + report.String() + report.Markdown() + close.String()`)
+	text := v.String()
+	for _, want := range []string{"newest", "right", "log_likelihood", "saved", "| facts | newest:0.5 |", "attention lost"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	v, _ = in.Eval1(`report.Failed() == 0 && close.KL >= 0 && close.AttentionLost > 0`)
+	if v.Interface() != true {
+		t.Errorf("failures, or no closeness:\n%s", text)
+	}
+}
+
 func TestDocumentation(t *testing.T) {
 	doc := bind.Documentation("github.com/kvnotes/kvnotes/kvpress.TopK")
 	if !strings.HasPrefix(doc, "func TopK(") || !strings.Contains(doc, "budget") {

@@ -64,16 +64,8 @@ Benchmarks:
 	f := c.Flags()
 	f.StringSliceVar(&e.models, "model", []string{"needle"}, "model name or Hugging Face folder; several, with commas, one after the other")
 	f.StringVar(&e.backend, "backend", "cpu", "device to run on: cpu, cuda, or auto for the GPU where there is one")
-	f.StringVar(&e.bench, "bench", "needle", "benchmark to ask")
 	f.StringVar(&e.presses, "press", "random,streaming_llm,snapkv(window=16),expected_attention", "presses to compare; those without a budget get every ratio; all for every method")
 	f.StringSliceVar(&e.ratios, "ratio", []string{"0.5"}, "shares of pairs to remove, or other budgets such as 512tok")
-	f.StringSliceVar(&e.options.Tasks, "task", nil, "tasks of the benchmark; all when it is not given")
-	f.IntVar(&e.options.Tokens, "tokens", 0, "length of a context that is generated, in tokens of the model (default 1000)")
-	f.IntVar(&e.options.Samples, "samples", 0, "questions of each task (default 10, or all of a file)")
-	f.IntVar(&e.options.Facts, "facts", 0, "facts hidden in a text of the needle world (default one for every four sentences)")
-	f.Int64Var(&e.options.Seed, "seed", 0, "seed of the first generated text")
-	f.StringArrayVar(&e.options.Files, "file", nil, "JSONL or parquet file in the layout of the benchmark's authors; may be repeated")
-	f.StringVar(&e.options.Haystack, "haystack", "", "text file to hide things in, instead of a generated text")
 	f.BoolVar(&e.aware, "question-aware", false, "put the question at the end of what is compressed")
 	f.BoolVar(&e.close, "closeness", false, "measure without an answer key too: likelihood and KL over the whole cache's answer, same tokens, attention lost")
 	f.IntVar(&e.contexts, "contexts", 0, "contexts to work on at the same time (default one, or one for each core with a small model)")
@@ -82,9 +74,23 @@ Benchmarks:
 	f.StringVar(&e.chart, "chart", "", "file for the chart of the sweep: .html, .svg or .png")
 	f.BoolVar(&e.asJSON, "json", false, "print one JSON list instead of a table")
 	weightsFlag(c, &e.weights)
+	e.sampleFlags(c)
 	e.emit.flags(f)
-	c.AddCommand(evalMergeCommand(), evalDiffCommand(), evalEfficiencyCommand())
+	c.AddCommand(evalMergeCommand(), evalDiffCommand(), evalSamplesCommand(), evalEfficiencyCommand())
 	return c
+}
+
+// sampleFlags are the flags that say what is asked.
+func (e *evaluation) sampleFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&e.bench, "bench", "needle", "benchmark to ask")
+	f.StringSliceVar(&e.options.Tasks, "task", nil, "tasks of the benchmark; all when it is not given")
+	f.IntVar(&e.options.Tokens, "tokens", 0, "length of a context that is generated, in tokens of the model (default 1000)")
+	f.IntVar(&e.options.Samples, "samples", 0, "questions of each task (default 10, or all of a file)")
+	f.IntVar(&e.options.Facts, "facts", 0, "facts hidden in a text of the needle world (default one for every four sentences)")
+	f.Int64Var(&e.options.Seed, "seed", 0, "seed of the first generated text")
+	f.StringArrayVar(&e.options.Files, "file", nil, "JSONL or parquet file in the layout of the benchmark's authors; may be repeated")
+	f.StringVar(&e.options.Haystack, "haystack", "", "text file to hide things in, instead of a generated text")
 }
 
 // run runs the sweep, or its shard, on every model.

@@ -49,6 +49,44 @@ what is missing. The whole of each sweep goes to a file in DIR/merged.`,
 	return c
 }
 
+func evalSamplesCommand() *cobra.Command {
+	var e evaluation
+	var model string
+	c := &cobra.Command{
+		Use:   "samples",
+		Short: "print the samples of a benchmark, a JSON object a line",
+		Long:  "samples prints what a sweep with the same options asks: for other programs, and to look at.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			benchmark, err := eval.Find(e.bench)
+			if err != nil {
+				return err
+			}
+			m, err := openModel(model, e.backend, e.weights)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			samples, err := benchmark.Samples(cmd.Context(), m, e.options)
+			if err != nil {
+				return err
+			}
+			enc := json.NewEncoder(cmd.OutOrStdout())
+			for _, s := range samples {
+				if err := enc.Encode(s); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&model, "model", "needle", "model name or Hugging Face folder, whose tokenizer measures lengths")
+	c.Flags().StringVar(&e.backend, "backend", "cpu", "device to load the model on")
+	weightsFlag(c, &e.weights)
+	e.sampleFlags(c)
+	return c
+}
+
 func evalDiffCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "diff FILE FILE",

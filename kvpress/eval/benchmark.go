@@ -6,16 +6,17 @@ import (
 	"github.com/kvnotes/kvnotes/kvpress/llm"
 )
 
-// A Sample is one question about one context. Samples of the same context are asked of one prefill.
+// A Sample is one question about one context. Samples of the same context are asked of one prefill. In JSON its fields
+// have the names that kvpress's data sets have.
 type Sample struct {
-	ID        string // unique in its benchmark: the same seed or file gives the same
-	Task      string // such as niah_single_1
-	Context   string
-	Question  string
-	Prefix    string            // of the answer, given to the model
-	Answers   []string          // references; what they mean is the metric's business
-	MaxTokens int               // of the answer
-	Details   map[string]string // what a metric or a table needs besides: length, difficulty, classes
+	ID        string            `json:"id"`   // unique in its benchmark: the same seed or file gives the same
+	Task      string            `json:"task"` // such as niah_single_1
+	Context   string            `json:"context"`
+	Question  string            `json:"question"`
+	Prefix    string            `json:"answer_prefix"`  // given to the model
+	Answers   []string          `json:"answer"`         // references; what they mean is the metric's business
+	MaxTokens int               `json:"max_new_tokens"` // of the answer
+	Details   map[string]string `json:"details"`        // what a metric or a table needs besides: length, difficulty, classes
 }
 
 // A Measure is what one metric gives for one answer. Over many answers the metric is the sum of Got over the sum of
