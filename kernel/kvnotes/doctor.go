@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,17 +24,17 @@ type finding struct {
 
 func doctorCommand() *cobra.Command {
 	var model string
-	var context int
+	var tokens int
 	c := &cobra.Command{
 		Use:     "doctor",
 		Short:   "check what this machine has, and say what to do about what is missing",
-		Long:    "doctor checks what is needed to work; with --model it says what that model and a context of so many tokens will take.",
+		Long:    "doctor checks what is needed to work; with --model it says what that model and a context of so many tokens will take,\nand what share of the pairs must go where that is too much. A model of the hub need not be pulled for it.",
 		Example: "  kvnotes doctor --model smollm2 --context 8192",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			looks := append([]func() finding{checkProgram, checkProcessor, checkDevice, checkModel}, kernelChecks...)
 			if model != "" {
-				looks = append(looks, func() finding { return checkFit(model, context) })
+				looks = append(looks, func() finding { return checkFit(cmd.Context(), model, tokens) })
 			}
 			bad := 0
 			for _, look := range looks {
@@ -54,8 +55,8 @@ func doctorCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&model, "model", "", "model name or Hugging Face folder to look at")
-	c.Flags().IntVar(&context, "context", 2048, "tokens of context for --model")
+	c.Flags().StringVar(&model, "model", "", "model to look at: a name, a folder, or ORG/NAME of the Hugging Face hub, which need not be pulled")
+	c.Flags().IntVar(&tokens, "context", 2048, "tokens of context for --model")
 	return c
 }
 
@@ -92,10 +93,10 @@ func checkDevice() finding {
 }
 
 // checkFit says what a model and a context take, and what would fit.
-func checkFit(model string, tokens int) finding {
-	e, err := llm.EstimateFor(model, tokens)
+func checkFit(ctx context.Context, model string, tokens int) finding {
+	e, err := llm.EstimateFor(ctx, model, tokens)
 	if err != nil {
-		return finding{false, err.Error(), "kvnotes pull NAME fetches a model"}
+		return finding{false, err.Error(), "name a model of this machine, or ORG/NAME of the Hugging Face hub, which is asked without pulling"}
 	}
 	fact := fmt.Sprintf("%s with %d tokens: weights %s, keys and values %s (%s a token), while reading %s, and %s more to keep every press possible",
 		e.Model, tokens, megabytes(e.Weights), megabytes(e.KV), kilobytes(e.TokenKV), megabytes(e.Activations), megabytes(e.Record))

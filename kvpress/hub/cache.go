@@ -64,6 +64,9 @@ func huggingFaceHome() (string, error) {
 	return filepath.Join(user, ".cache", "huggingface"), nil
 }
 
+// ErrNotHere is what names of the hub give that were not pulled.
+var ErrNotHere = errors.New("not in the Hugging Face cache")
+
 // find returns the folder of a model in the cache.
 func (r repository) find() (string, error) {
 	cache, dir, err := r.cached()
@@ -74,7 +77,7 @@ func (r repository) find() (string, error) {
 	if !commitName.MatchString(commit) {
 		text, err := os.ReadFile(filepath.Join(dir, "refs", filepath.FromSlash(r.revision)))
 		if err != nil {
-			return "", fmt.Errorf("model %s is not in the Hugging Face cache (%s): kvnotes pull %s, or give the path of a folder", r, cache, r)
+			return "", fmt.Errorf("model %s is %w (%s): kvnotes pull %s, or give the path of a folder", r, ErrNotHere, cache, r)
 		}
 		commit = strings.TrimSpace(string(text))
 	}

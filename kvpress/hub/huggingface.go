@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/kvnotes/kvnotes/kvpress/weights"
 )
 
 // huggingFace is the default of HF_ENDPOINT.
@@ -97,6 +99,79 @@ func (r repository) pull(ctx context.Context, p Progress) (string, error) {
 	return snapshot, replace(filepath.Join(dir, "refs", filepath.FromSlash(r.revision)), []byte(commit))
 }
 
+// A Survey is what can be known of a model without its weights.
+type Survey struct {
+	Config, GenerationConfig []byte           // GenerationConfig is nil where there is none
+	Weights                  []weights.Tensor // without numbers
+}
+
+// longestConfig is how many bytes of a configuration are read.
+const longestConfig = 16 << 20
+
+// Look asks the Hugging Face hub for the configuration of ORG/NAME or ORG/NAME@REVISION and the headers of its weights,
+// some kilobytes in all, and stores nothing.
+func Look(ctx context.Context, name string) (Survey, error) {
+	var s Survey
+	r, ok := parseRepository(name)
+	if !ok {
+		return s, fmt.Errorf("there is no model %q to ask the hub for: name ORG/NAME[@REVISION]", name)
+	}
+	if offline() {
+		return s, fmt.Errorf("HF_HUB_OFFLINE forbids to ask the hub for %s", r)
+	}
+	c := connect()
+	commit, files, err := c.list(ctx, r)
+	if err != nil {
+		return s, fmt.Errorf("looking at %s: %w", r, err)
+	}
+	for _, f := range files {
+		var take func(body io.Reader) error
+		text := func(to *[]byte) func(body io.Reader) error {
+			return func(body io.Reader) (err error) {
+				if *to, err = io.ReadAll(io.LimitReader(body, longestConfig)); err != nil {
+					return temporary{err}
+				}
+				return nil
+			}
+		}
+		switch {
+		case f.name == "config.json":
+			take = text(&s.Config)
+		case f.name == "generation_config.json":
+			take = text(&s.GenerationConfig)
+		case strings.HasSuffix(f.name, ".safetensors"):
+			take = func(body io.Reader) error {
+				list, err := weights.ReadHeader(body)
+				if err != nil {
+					return temporary{err}
+				}
+				s.Weights = append(s.Weights, list...)
+				return nil
+			}
+		default:
+			continue
+		}
+		if err := c.begin(ctx, c.address(r.name, "resolve", commit, f.name), take); err != nil {
+			return s, fmt.Errorf("looking at %s: %s: %w", r, f.name, err)
+		}
+	}
+	return s, nil
+}
+
+// begin reads the beginning of a file, as much as take wants.
+func (c *client) begin(ctx context.Context, address string, take func(body io.Reader) error) error {
+	return c.try(ctx, func() error {
+		ctx, cancel := context.WithTimeout(ctx, c.stall)
+		defer cancel()
+		response, err := c.get(ctx, address, 0)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		return take(response.Body)
+	})
+}
+
 // fetchAll fetches files, several at once, and stops at the first failure.
 func (c *client) fetchAll(ctx context.Context, name, commit, locks, blobs string, files []remoteFile, p Progress) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -166,15 +241,8 @@ func (c *client) list(ctx context.Context, r repository) (commit string, files [
 			} `json:"lfs"`
 		} `json:"siblings"`
 	}
-	err = c.try(ctx, func() error {
-		ctx, cancel := context.WithTimeout(ctx, c.stall)
-		defer cancel()
-		response, err := c.get(ctx, c.address("api/models/"+r.name, "revision", r.revision)+"?blobs=true", 0)
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		text, err := io.ReadAll(io.LimitReader(response.Body, longestList))
+	err = c.begin(ctx, c.address("api/models/"+r.name, "revision", r.revision)+"?blobs=true", func(body io.Reader) error {
+		text, err := io.ReadAll(io.LimitReader(body, longestList))
 		if err != nil {
 			return temporary{err}
 		}

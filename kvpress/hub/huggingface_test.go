@@ -462,6 +462,56 @@ func TestShardsAreChosen(t *testing.T) {
 	}
 }
 
+// TestLook learns sizes from the hub before anything is pulled, and from few bytes.
+func TestLook(t *testing.T) {
+	h := newFakeHub(t)
+	sent := 0
+	h.serve["model.safetensors"] = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		for rest := needle.Weights; len(rest) > 0; rest = rest[min(len(rest), 1<<12):] { // until the client has enough
+			n, err := w.Write(rest[:min(len(rest), 1<<12)])
+			if sent += n; err != nil {
+				break
+			}
+		}
+		return true
+	}
+	got, err := Look(context.Background(), testModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Open("needle")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer want.Close()
+	names := want.Weights.Names()
+	if string(got.Config) != string(needle.Config) || len(got.Weights) != len(names) {
+		t.Errorf("%d bytes of configuration, %d tensors; want %d and %d", len(got.Config), len(got.Weights), len(needle.Config), len(names))
+	}
+	for _, w := range got.Weights {
+		if x, err := want.Weights.Tensor(w.Name); err != nil || !slices.Equal(x.Shape, w.Shape) || x.DType != w.DType {
+			t.Errorf("%s is %s %v, want %s %v, %v", w.Name, w.DType, w.Shape, x.DType, x.Shape, err)
+		}
+	}
+	if sent >= len(needle.Weights) {
+		t.Error("all of the weights were sent")
+	}
+	if _, err := Find(testModel); !errors.Is(err, ErrNotHere) {
+		t.Errorf("after a look the model is found, %v", err)
+	}
+	h.serve["model.safetensors"] = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		_, _ = w.Write([]byte("<html>"))
+		return true
+	}
+	if _, err := Look(context.Background(), testModel); err == nil || !strings.Contains(err.Error(), "model.safetensors") {
+		t.Errorf("weights that are none: %v", err)
+	}
+	t.Setenv("HF_HUB_OFFLINE", "1")
+	if _, err := Look(context.Background(), testModel); err == nil || !strings.Contains(err.Error(), "HF_HUB_OFFLINE") {
+		t.Errorf("offline: %v", err)
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	soon := time.Now().Add(time.Hour)
 	for text, want := range map[string]time.Duration{

@@ -1,6 +1,8 @@
 package llm
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/kvnotes/kvnotes/kvpress/hub"
@@ -20,30 +22,26 @@ type Estimate struct {
 	Record       int64 // what the record Full adds
 }
 
-// EstimateFor reads the configuration and the sizes of the weights of a model, and nothing else.
-func EstimateFor(model string, tokens int) (Estimate, error) {
+// EstimateFor reads the configuration and the sizes of the weights of a model, and nothing else. For a name of the
+// Hugging Face hub that is not on this machine the hub is asked; nothing is stored.
+func EstimateFor(ctx context.Context, model string, tokens int) (Estimate, error) {
 	if tokens < 1 {
 		return Estimate{}, fmt.Errorf("a context of %d tokens: at least 1 is wanted", tokens)
 	}
-	files, err := hub.Open(model)
+	seen, err := survey(ctx, model)
 	if err != nil {
 		return Estimate{}, err
 	}
-	defer files.Close()
-	c, err := parseConfig(files.Config, files.GenerationConfig)
+	c, err := parseConfig(seen.Config, seen.GenerationConfig)
 	if err != nil {
 		return Estimate{}, fmt.Errorf("model %s: %w", model, err)
 	}
-	e := Estimate{Model: files.Name, Tokens: tokens, MaxPositions: c.MaxPositions}
-	for _, name := range files.Weights.Names() {
-		t, err := files.Weights.Tensor(name)
-		if err != nil {
-			return e, err
-		}
+	e := Estimate{Model: model, Tokens: tokens, MaxPositions: c.MaxPositions}
+	for _, t := range seen.Weights {
 		switch {
-		case t.DType == weights.BF16 || t.DType.Grouped():
+		case t.DType.Grouped():
 			e.Weights += int64(len(t.Data))
-		case t.DType.Packed():
+		case t.DType == weights.BF16 || t.DType.Packed():
 			e.Weights += 2 * int64(t.Elements())
 		default:
 			e.Weights += 4 * int64(t.Elements())
@@ -56,6 +54,27 @@ func EstimateFor(model string, tokens int) (Estimate, error) {
 	e.Activations = 4 * (int64(tokens)*int64(c.Width) + int64(min(tokens, RowBlock))*int64(inside))
 	e.Record = 4 * int64(tokens) * int64(c.Width) * int64(c.Layers)
 	return e, nil
+}
+
+// survey looks at a model where it is: here, or on the hub.
+func survey(ctx context.Context, model string) (hub.Survey, error) {
+	files, err := hub.Open(model)
+	if errors.Is(err, hub.ErrNotHere) {
+		return hub.Look(ctx, model)
+	}
+	if err != nil {
+		return hub.Survey{}, err
+	}
+	defer files.Close()
+	s := hub.Survey{Config: files.Config, GenerationConfig: files.GenerationConfig}
+	for _, name := range files.Weights.Names() {
+		t, err := files.Weights.Tensor(name)
+		if err != nil {
+			return s, err
+		}
+		s.Weights = append(s.Weights, t)
+	}
+	return s, nil
 }
 
 // Fits is the smallest ratio at which the model, the context and an answer fit into so many bytes when PrefillWith

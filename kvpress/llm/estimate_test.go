@@ -1,16 +1,23 @@
 package llm_test
 
 import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strings"
 	"testing"
 
 	"github.com/kvnotes/kvnotes/kvpress/llm"
+	embedded "github.com/kvnotes/kvnotes/kvpress/needle"
 )
 
 // TestEstimate compares what is said before loading with what a session takes.
 func TestEstimate(t *testing.T) {
 	m := loadNeedle(t)
 	s := prefilled(t, 640) // whole pages
-	e, err := llm.EstimateFor("needle", 640)
+	e, err := llm.EstimateFor(context.Background(), "needle", 640)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +42,36 @@ func TestEstimate(t *testing.T) {
 			t.Errorf("%d bytes: ratio %v, %v; want %v, %v", c.bytes, ratio, ok, c.ratio, c.ok)
 		}
 	}
-	if _, err := llm.EstimateFor("needle", 0); err == nil {
+	if _, err := llm.EstimateFor(context.Background(), "needle", 0); err == nil {
 		t.Error("a context of no tokens is no error")
+	}
+}
+
+// TestEstimateFromTheHub estimates a model that a hub has and this machine has not.
+func TestEstimateFromTheHub(t *testing.T) {
+	files := map[string][]byte{"config.json": embedded.Config, "model.safetensors": embedded.Weights}
+	hub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			hash := strings.Repeat("0", 40)
+			fmt.Fprintf(w, `{"sha":"%s","siblings":[{"rfilename":"config.json","size":1,"blobId":"%s"},{"rfilename":"model.safetensors","size":1,"blobId":"%s"}]}`, hash, hash, hash)
+			return
+		}
+		_, _ = w.Write(files[path.Base(r.URL.Path)])
+	}))
+	defer hub.Close()
+	t.Setenv("HF_ENDPOINT", hub.URL)
+	t.Setenv("HF_HUB_OFFLINE", "")
+	t.Setenv("HF_HUB_CACHE", t.TempDir())
+	far, err := llm.EstimateFor(context.Background(), "org/needle", 640)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, err := llm.EstimateFor(context.Background(), "needle", 640)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near.Model = far.Model
+	if far != near {
+		t.Errorf("the hub's files give %+v, those at hand %+v", far, near)
 	}
 }

@@ -255,7 +255,7 @@ func TestGGUFAsItIs(t *testing.T) {
 	if m.Bytes() != int64(want) {
 		t.Errorf("weights take %d bytes, want %d", m.Bytes(), want)
 	}
-	e, err := llm.EstimateFor(path, 100)
+	e, err := llm.EstimateFor(context.Background(), path, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -178,6 +179,40 @@ func (f *File) mapFile(path string) error {
 	}
 	f.mapped = append(f.mapped, data)
 	return f.add(path, data)
+}
+
+// longestHeader is the longest header that safetensors files may have.
+const longestHeader = 100 << 20
+
+// ReadHeader reads the names, types and shapes at the beginning of a safetensors file, and no numbers: Data stays nil.
+func ReadHeader(r io.Reader) ([]Tensor, error) {
+	var size uint64
+	if err := binary.Read(r, binary.LittleEndian, &size); err != nil {
+		return nil, fmt.Errorf("safetensors header: %w", err)
+	}
+	text := io.LimitReader(r, int64(min(size, longestHeader)))
+	var header map[string]struct {
+		DType DType `json:"dtype"`
+		Shape []int `json:"shape"`
+	}
+	if err := json.NewDecoder(text).Decode(&header); err != nil {
+		return nil, fmt.Errorf("safetensors header: %w", err)
+	}
+	var list []Tensor
+	for name, t := range header {
+		if name == "__metadata__" {
+			continue
+		}
+		elements := 1
+		for _, d := range t.Shape {
+			if d < 0 || d > math.MaxInt32 || elements > math.MaxInt64/16/max(d, 1) {
+				return nil, fmt.Errorf("safetensors header: tensor %s has shape %v", name, t.Shape)
+			}
+			elements *= d
+		}
+		list = append(list, Tensor{Name: name, DType: t.DType, Shape: t.Shape})
+	}
+	return list, nil
 }
 
 // add reads the tensors of one safetensors file. The parser says where a file is wrong; it may panic on some that

@@ -1,6 +1,7 @@
 package weights
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -251,9 +252,13 @@ func FuzzSafetensors(f *testing.F) {
 	f.Add(safetensorsFile(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, make([]byte, 8)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		bounded.Run(t, func() {
+			header, wrong := ReadHeader(bytes.NewReader(data))
 			file, err := FromBytes("fuzz", data)
 			if err != nil {
 				return
+			}
+			if wrong != nil || len(header) != len(file.Names()) {
+				t.Errorf("the header alone has %d tensors, %v; the file %d", len(header), wrong, len(file.Names()))
 			}
 			for _, name := range file.Names() {
 				x, err := file.Tensor(name)

@@ -3,6 +3,11 @@
 // memory and output together; it reads no files, changes no value that it is given, and nests only so deep.
 //
 // What no chat template needs is refused by name when the template is parsed: inheritance, imports, HTML escaping.
+//
+// It is our own because no Go library has Python's results. gonja v2.9.1, which stood here before, reads no condition
+// inside brackets and no negative index, so that templates had to be rewritten by hand before it; then it gave 188 of the
+// 220 recorded renderings of transformers. It has no split() without a separator (26 of the others), and its maps forget
+// the order of keys that a tool's JSON is written in (6). And nothing bounds it: one "x" * 10**10 takes the memory.
 package jinja
 
 import (
