@@ -133,10 +133,11 @@ func (d *device) load(name string) (cu.Module, error) {
 	if err != nil {
 		return cu.Module{}, err
 	}
-	d.early, d.wide = major >= 9, major == 9 && minor == 0
+	d.early = major >= 9
 	for _, arch := range []string{fmt.Sprintf("sm_%d%da", major, minor), fmt.Sprintf("sm_%d%d", major, minor), fmt.Sprintf("sm_%d0", major)} {
 		if image, err := unpack(name + "." + arch + ".cubin"); err == nil {
 			if m, err := cu.LoadData(image); err == nil {
+				d.wide = d.wide || name == "wide" && arch == "sm_90a" // elsewhere its kernels are empty
 				return m, nil
 			}
 		}

@@ -7,6 +7,9 @@ import "github.com/kvnotes/kvnotes/kvpress/llm"
 // Older makes a backend do with the kernels of cards before compute capability 9.0.
 func Older(b llm.Backend) { b.(*Backend).device.wide = false }
 
+// HasBLAS tells whether a backend found cuBLAS.
+func HasBLAS(b llm.Backend) bool { return b.(*Backend).blas != nil }
+
 // Planned is how many shapes cuDNN has planned for a backend.
 func Planned(b llm.Backend) (n int) {
 	if l := b.(*Backend).dnn; l != nil {

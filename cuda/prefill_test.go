@@ -20,13 +20,22 @@ import (
 // ways are the attentions of many tokens: cuDNN's, our own for compute capability 9.0, and our own for older cards.
 var ways = []string{"cudnn", "wide", "flash"}
 
-// openWay opens a GPU that attends one way.
+// The libraries that the environment names, or their usual names.
+var cudnn, cublas = named(cuda.DNNVariable, "libcudnn.so.9"), named(cuda.BLASVariable, "")
+
+func named(variable, usual string) string {
+	if path := os.Getenv(variable); path != "" {
+		return path
+	}
+	return usual
+}
+
+// openWay opens a GPU that attends one way; alone has no library at all.
 func openWay(t *testing.T, way string) llm.Backend {
 	t.Helper()
-	if way != "cudnn" {
-		t.Setenv(cuda.DNNVariable, "none")
-	} else {
-		t.Setenv(cuda.DNNVariable, os.Getenv("KVNOTES_TEST_CUDNN"))
+	t.Setenv(cuda.DNNVariable, "none")
+	if way == "cudnn" {
+		t.Setenv(cuda.DNNVariable, cudnn)
 	}
 	if way == "alone" {
 		t.Setenv(cuda.BLASVariable, "none")
@@ -86,7 +95,7 @@ func TestAttendMany(t *testing.T) {
 				}
 			}
 			if way == "cudnn" && cuda.Planned(b) == 0 {
-				t.Skip("NOT RUN: there is no cuDNN (KVNOTES_TEST_CUDNN names its path)")
+				t.Skip("NOT RUN: there is no cuDNN (KVNOTES_CUDNN names its path)")
 			}
 			t.Logf("largest difference %.2g of a row's length", worst)
 		})
@@ -110,9 +119,12 @@ func openProduct(t *testing.T, way string) llm.Backend {
 	t.Helper()
 	t.Setenv(cuda.BLASVariable, "none")
 	if way == "cublas" {
-		t.Setenv(cuda.BLASVariable, os.Getenv("KVNOTES_TEST_CUBLAS"))
+		t.Setenv(cuda.BLASVariable, cublas)
 	}
 	b := open(t, cuda.Options{})
+	if way == "cublas" && !cuda.HasBLAS(b) {
+		t.Skip("NOT RUN: there is no cuBLAS (KVNOTES_CUBLAS names its path)")
+	}
 	if way == "older" {
 		cuda.Older(b)
 	}
@@ -241,7 +253,7 @@ func attentionSpeeds(t *testing.T, way string, ends map[int][]float32) (speeds [
 			c.Close()
 		}
 		if way == "cudnn" && cuda.Planned(b) == 0 {
-			t.Skip("NOT RUN: there is no cuDNN (KVNOTES_TEST_CUDNN names its path)")
+			t.Skip("NOT RUN: there is no cuDNN (KVNOTES_CUDNN names its path)")
 		}
 		end := get(t, b, dst.Slice(block-16, block))
 		if ends[n] == nil {
