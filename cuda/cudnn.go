@@ -5,7 +5,9 @@ package cuda
 /*
 #include <dlfcn.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 // What is used of cuDNN 9's graph interface. Its numbers are fixed: they are part of its binary interface.
 typedef void *descriptor;
@@ -28,6 +30,7 @@ static int open_dnn(dnn *l, const char *name, void *stream) {
 	if (!l->library) return 1;
 	int (*start)(void **) = (int (*)(void **))dlsym(l->library, "cudnnCreate");
 	int (*use)(void *, void *) = (int (*)(void *, void *))dlsym(l->library, "cudnnSetStream");
+	size_t (*version)(void) = (size_t (*)(void))dlsym(l->library, "cudnnGetVersion");
 	*(void **)&l->end = dlsym(l->library, "cudnnDestroy");
 	*(void **)&l->create = dlsym(l->library, "cudnnBackendCreateDescriptor");
 	*(void **)&l->destroy = dlsym(l->library, "cudnnBackendDestroyDescriptor");
@@ -35,6 +38,7 @@ static int open_dnn(dnn *l, const char *name, void *stream) {
 	*(void **)&l->set = dlsym(l->library, "cudnnBackendSetAttribute");
 	*(void **)&l->get = dlsym(l->library, "cudnnBackendGetAttribute");
 	*(void **)&l->execute = dlsym(l->library, "cudnnBackendExecute");
+	if (!version || version() < 91000) return 1; // older ones want another mask
 	if (!start || !use || !l->end || !l->create || !l->destroy || !l->finalize || !l->set || !l->get || !l->execute) return 1;
 	return start(&l->handle) || use(l->handle, stream);
 }
@@ -272,7 +276,7 @@ type plan struct {
 	workspace int64
 }
 
-// openDNN finds cuDNN; nil where there is none. The caller holds the device.
+// openDNN finds cuDNN, 9.10 or newer; nil where there is none. The caller holds the device.
 func openDNN(d *device) *dnn {
 	l := &dnn{plans: map[planned]plan{}}
 	if !d.library(DNNVariable, func(name *C.char, stream unsafe.Pointer) C.int { return C.open_dnn(&l.c, name, stream) }, "libcudnn.so.9", "libcudnn.so") {
