@@ -34,6 +34,7 @@ func TestReferenceTiny(t *testing.T) {
 		if err != nil || len(dirs) == 0 {
 			t.Fatalf("no tiny cases in %s: %v", root, err)
 		}
+		found := map[string]tally{}
 		for _, dir := range dirs {
 			name := filepath.Base(dir)
 			t.Run(name, func(t *testing.T) {
@@ -58,9 +59,10 @@ func TestReferenceTiny(t *testing.T) {
 					}
 					runTiny(t, m, whole, c, results[label])
 				}
-				report(t, results)
+				found[name] = report(t, results)
 			})
 		}
+		familiesTable(t, root, found)
 	}
 }
 
@@ -435,7 +437,7 @@ func (s *spread) tied(tolerance float64) bool {
 }
 
 // report prints one line per press.
-func report(t *testing.T, results map[string]*tally) {
+func report(t *testing.T, results map[string]*tally) tally {
 	t.Helper()
 	var labels []string
 	for l := range results {
@@ -458,4 +460,5 @@ func report(t *testing.T, results map[string]*tally) {
 		t.Logf("%-32s %3d cases, %d mismatches, %d ties excused, %d of %d tokens, largest logit difference %.1e", name, r.cases-r.unbuilt-r.passedOver, r.wrong, r.ties, r.tokens, r.compared, r.worst)
 	}
 	t.Logf("%d cases, %d mismatches, %d ties excused, largest logit difference %.1e; %d presses of the reference are not built: %v", all.cases, all.wrong, all.ties, all.worst, len(unbuilt), unbuilt)
+	return all
 }
