@@ -72,7 +72,7 @@ from a pressed copy for every press that is named.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&model, "model", "smollm2", "model name or Hugging Face folder")
+	c.Flags().StringVar(&model, "model", "smollm2", "model name, Hugging Face folder or GGUF file")
 	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on: cpu, cuda, or auto for the GPU where there is one")
 	weightsFlag(c, &held)
 	c.Flags().StringVar(&file, "file", "", "text to ask about; standard input when it is not given")

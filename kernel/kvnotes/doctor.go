@@ -122,15 +122,6 @@ func kilobytes(n int64) string { return fmt.Sprintf("%.1f kB", float64(n)/1e3) }
 
 // freeMemory is what the system could give to a program now, where it says so.
 func freeMemory() (bytes int64, known bool) {
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0, false
-	}
-	for _, line := range strings.Split(string(text), "\n") {
-		var kib int64
-		if n, _ := fmt.Sscanf(line, "MemAvailable: %d kB", &kib); n == 1 {
-			return kib << 10, true
-		}
-	}
-	return 0, false
+	bytes = procKilobytes("/proc/meminfo", "MemAvailable") << 10
+	return bytes, bytes > 0
 }

@@ -48,7 +48,7 @@ queries, for expected_attention_stats; duo is how far back every head looks, for
 			return nil
 		},
 	}
-	c.Flags().StringVar(&model, "model", "needle", "model name or Hugging Face folder")
+	c.Flags().StringVar(&model, "model", "needle", "model name, Hugging Face folder or GGUF file")
 	c.Flags().StringVar(&backend, "backend", "cpu", "device to run on: cpu, cuda, or auto for the GPU where there is one")
 	weightsFlag(c, &held)
 	c.Flags().StringVar(&out, "out", "", "folder to write")
