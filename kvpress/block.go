@@ -34,16 +34,15 @@ func (p Block) Plan(l *Layer) (Plan, error) {
 		return plan, err
 	}
 	budget := p.Budget.Keep(l, l.Len)
-	held, keep := make([][]int, l.KVHeads), make([][]int, l.KVHeads) // keep is held in place order
+	held, keep := make([][]int, l.KVHeads), make([][]int, l.KVHeads) // keep is held in place order; only Compat looks at held
 	for h := range held {
-		held[h] = span(0, budget)
-		keep[h] = held[h]
+		keep[h] = span(0, budget)
+		held[h] = slices.Clone(keep[h])
 	}
 	for from := budget; from < l.Len; from += size {
 		to := min(from+size, l.Len)
 		for h := range held {
-			held[h] = append(held[h], span(from, to)...)
-			keep[h] = slices.Sorted(slices.Values(held[h]))
+			keep[h], held[h] = append(keep[h], span(from, to)...), append(held[h], span(from, to)...)
 		}
 		seen, err := p.view(l, keep, held, to)
 		if err != nil {
@@ -56,11 +55,12 @@ func (p Block) Plan(l *Layer) (Plan, error) {
 		for h := range held {
 			row := s.Values.Row(h)
 			places := best(row, force[h], budget)
+			sorted := pick(keep[h], places)
 			if p.Compat { // stitched states depend on the order
 				slices.SortStableFunc(places, func(a, b int) int { return cmp.Compare(row[b], row[a]) })
+				held[h] = pick(keep[h], places)
 			}
-			held[h] = pick(keep[h], places)
-			keep[h] = slices.Sorted(slices.Values(held[h]))
+			keep[h] = sorted
 		}
 	}
 	return Plan{Keep: keep}, nil

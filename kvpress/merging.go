@@ -48,36 +48,35 @@ func (p Merging) Plan(l *Layer) (Plan, error) {
 		if err != nil {
 			return err
 		}
-		plan.Merge[h] = p.merges(keys, norms.Row(h), plan.Keep[h], fraction)
-		return nil
+		plan.Merge[h], err = p.merges(keys, norms.Row(h), plan.Keep[h], fraction)
+		return err
 	})
 	return plan, err
 }
 
 // merges pairs every evicted key of a head with the kept one most like it.
-func (p Merging) merges(keys tensor.Mat, norms []float32, keep []int, fraction float64) []Merge {
+func (p Merging) merges(keys tensor.Mat, norms []float32, keep []int, fraction float64) ([]Merge, error) {
 	const tiny = 1e-6
 	if len(keep) == 0 {
-		return nil
+		return nil, nil
 	}
 	for i := range keys.Rows {
 		tensor.Scale(keys.Row(i), 1/max(tensor.Norm(keys.Row(i)), tiny))
 	}
 	evicted := complement(keep, keys.Rows)
 	kept, gone := gather(keys, keep), gather(keys, evicted)
+	packed, err := tensor.PackF32(kept.Rows, kept.Cols, kept.Data)
+	if err != nil {
+		return nil, err
+	}
 	merges, alike := make([]Merge, len(evicted)), make([]float32, len(evicted))
 	cosines := tensor.New(4*rowBlock, len(keep))
 	for from := 0; from < len(evicted); from += cosines.Rows {
 		to := min(from+cosines.Rows, len(evicted))
-		tensor.MulT(cosines.Slice(0, to-from), gone.Slice(from, to), kept)
+		packed.MulT(cosines.Slice(0, to-from), gone.Slice(from, to))
 		for i := from; i < to; i++ {
-			best := 0
 			row := cosines.Row(i - from)
-			for j, c := range row {
-				if c > row[best] {
-					best = j
-				}
-			}
+			best := max(0, slices.Index(row, tensor.Max(row))) // the first one when several are as like, or none is a number
 			alike[i], merges[i] = row[best], Merge{From: evicted[i], To: keep[best]}
 		}
 	}
@@ -88,7 +87,7 @@ func (p Merging) merges(keys tensor.Mat, norms []float32, keep []int, fraction f
 			merges[i].Weight = max(alike[i], 0) * e / (e + k + tiny)
 		}
 	}
-	return slices.DeleteFunc(merges, func(m Merge) bool { return m.Weight == 0 })
+	return slices.DeleteFunc(merges, func(m Merge) bool { return m.Weight == 0 }), nil
 }
 
 // quantile is the q-quantile of the cosines, those below the threshold counting as minus infinity; between two

@@ -117,6 +117,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Pages":            "type Pages struct {\n\tLen, Dim\tint\n\tList\t\t[]*Page\n}\n\nPages are the keys and values of one KV head. All pages but the last one are full.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Pages.Dim":        "Dim int",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Pages.Dots":       "func (p Pages) Dots(room []float32, q Mat, n int) Mat\n\nDots multiplies rows of queries (rows, Dim) with the first n keys. Its result has a row of at least n numbers for\nevery query, of which the first n count; it lies in room if that is large enough.",
+		"github.com/kvnotes/kvnotes/kvpress/tensor.Pages.Gather":     "func (p Pages) Gather(list []int) Pages\n\nGather makes pages of the listed pairs, ascending. A page is made at a time, from the few pages that its pairs lie\nin; channels that these do not store become zeros.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Pages.KeyNorms":   "func (p Pages) KeyNorms(dst []float32)\n\nKeyNorms writes the Euclidean length of every key.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Pages.Keys":       "func (p Pages) Keys() Mat\n\nKeys copies the keys, (Len, Dim); channels that are not stored are 0.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Pages.Len":        "Len int",

@@ -132,17 +132,21 @@ func (h *head) kept(l *ledger, p kvpress.Plan, number, pages int, rope tensor.Ro
 		merged = h.merged(p.Merge[number], p.MergeSum)
 	}
 	out := h.first(pages, len(keep))
-	key, read := make([]float32, h.pages.Dim), h.pages.Reader()
-	rope.Scale = 1 // the keys carry the model's own factor already
-	for i := out.pages.Len; i < len(keep); i++ {
-		value := read.Pair(key, keep[i])
-		if p.Rerotate {
-			rope.Rotate(key, i-h.at[keep[i]])
+	rest := keep[out.pages.Len:]
+	for _, page := range h.pages.Gather(rest).List {
+		out.add(l, page)
+	}
+	out.pages.Len = len(keep)
+	for _, i := range rest {
+		out.at = append(out.at, h.at[i])
+	}
+	if p.Rerotate {
+		out.rerotate(rope)
+	}
+	for i, pair := range keep {
+		if v, ok := merged[pair]; ok {
+			copy(out.pages.List[i/tensor.PageRows].V[i%tensor.PageRows*h.pages.Dim:], v)
 		}
-		if v, ok := merged[keep[i]]; ok {
-			value = v
-		}
-		out.append(l, key, value, h.at[keep[i]])
 	}
 	channels, pairs := h.channels(p, number, keep)
 	out.shorten(l, channels, pairs)
@@ -151,6 +155,17 @@ func (h *head) kept(l *ledger, p kvpress.Plan, number, pages int, rope tensor.Ro
 	}
 	out.pack(l)
 	return out
+}
+
+// rerotate turns the keys to the places 0, 1, 2, ...; they carry the model's own factor already.
+func (h *head) rerotate(rope tensor.Rope) {
+	rope.Scale = 1
+	key, read := make([]float32, h.pages.Dim), h.pages.Reader()
+	for i, at := range h.at {
+		value := read.Pair(key, i)
+		rope.Rotate(key, i-at)
+		h.put(i, key, value)
+	}
 }
 
 // first is a head that takes over the first pages, with room for n pairs.
@@ -207,17 +222,25 @@ func (h *head) shorten(l *ledger, channels []int, pairs int) {
 // merged are the values that merges change, by the pair that takes them.
 func (h *head) merged(merges []kvpress.Merge, sum bool) map[int][]float32 {
 	all := h.pages.Values()
-	values, total := map[int][]float32{}, map[int]float32{}
+	place := map[int]int{}
 	for _, m := range merges {
-		if values[m.To] == nil {
-			values[m.To] = slices.Clone(all.Row(m.To))
+		if _, ok := place[m.To]; !ok {
+			place[m.To] = len(place)
 		}
-		tensor.AddScaled(values[m.To], m.Weight, all.Row(m.From))
-		total[m.To] += m.Weight
 	}
-	for to, v := range values {
+	room, total, values := tensor.New(len(place), h.pages.Dim), make([]float32, len(place)), map[int][]float32{}
+	for to, i := range place {
+		values[to] = room.Row(i)
+		copy(room.Row(i), all.Row(to))
+	}
+	for _, m := range merges {
+		i := place[m.To]
+		tensor.AddScaled(room.Row(i), m.Weight, all.Row(m.From))
+		total[i] += m.Weight
+	}
+	for i, w := range total {
 		if !sum {
-			tensor.Scale(v, 1/(1+total[to]))
+			tensor.Scale(room.Row(i), 1/(1+w))
 		}
 	}
 	return values
