@@ -54,6 +54,7 @@ var homes = map[string][]string{
 	"github.com/nlpodyssey/safetensors":   {"kvpress/weights"},
 	"github.com/schollz/progressbar/v3":   {"kernel/kvnotes"},
 	"github.com/spf13/cobra":              {"kernel/kvnotes"},
+	"github.com/parquet-go/parquet-go":    {"kvpress/eval"},
 }
 
 // packages lists ours, by path below the module, with one field of what go list says about each.

@@ -8,7 +8,11 @@ import (
 
 // Benchmarks lists what models can be asked.
 func Benchmarks() []Benchmark {
-	return []Benchmark{needleBenchmark, rulerBenchmark, passkeyBenchmark}
+	return []Benchmark{
+		needleBenchmark, rulerBenchmark, haystackBenchmark, kvRetrievalBenchmark, passkeyBenchmark,
+		longbenchBenchmark, longbenchEBenchmark, longbench2Benchmark, loogleBenchmark, infinitebenchBenchmark, zeroscrollsBenchmark,
+		aime25Benchmark, math500Benchmark,
+	}
 }
 
 // Find is the benchmark of a name.

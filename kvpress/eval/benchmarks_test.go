@@ -3,6 +3,7 @@ package eval
 import (
 	"context"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -32,35 +33,43 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestPasskey(t *testing.T) {
-	m, b := reader(t), passkeyBenchmark
-	o := Options{Samples: 4, Seed: 7, Tokens: 600}
-	samples, err := b.Samples(context.Background(), m, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, _ := b.Samples(context.Background(), m, o)
-	if !reflect.DeepEqual(samples, again) {
-		t.Error("the same seed gives other samples")
-	}
-	for _, s := range samples {
-		if n := sampleTokens(m, s); n > 600 || n < 588 {
-			t.Errorf("%s has %d tokens", s.ID, n)
+// The benchmarks that make their texts, but RULER: see there.
+func TestGenerated(t *testing.T) {
+	m := reader(t)
+	for _, b := range []Benchmark{haystackBenchmark, kvRetrievalBenchmark, passkeyBenchmark} {
+		o := Options{Samples: 4, Seed: 7, Tokens: 2400}
+		samples, err := b.Samples(context.Background(), m, o)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if !strings.Contains(s.Context, s.Answers[0]) {
-			t.Errorf("%s: the answer is not in the context", s.ID)
+		if again, _ := b.Samples(context.Background(), m, o); !reflect.DeepEqual(samples, again) {
+			t.Errorf("%s: the same seed gives other samples", b.Name)
 		}
-		if got := b.Measure(s, " "+s.Answers[0]+". 7"); got[0].Got != 1 || got[0].Of != 1 {
-			t.Errorf("right answer: %v", got)
+		ids := map[string]bool{}
+		for _, s := range samples {
+			tokens := o.Tokens
+			if s.Details["tokens"] != "" {
+				tokens, _ = strconv.Atoi(s.Details["tokens"])
+			}
+			if n := sampleTokens(m, s); n > tokens || float64(n) < 0.98*float64(tokens) {
+				t.Errorf("%s has %d tokens", s.ID, n)
+			}
+			if ids[s.ID] || !strings.Contains(s.Context, s.Answers[0]) {
+				t.Errorf("%s: there twice, or without its answer", s.ID)
+			}
+			ids[s.ID] = true
+			if got := b.Measure(s, " "+s.Answers[0]); got[0].Got != 1 || got[0].Of != 1 {
+				t.Errorf("%s: the right answer gets %v", s.ID, got)
+			}
+			if got := b.Measure(s, "7 of them"); got[0].Got != 0 {
+				t.Errorf("%s: a wrong answer gets %v", s.ID, got)
+			}
 		}
-		if got := b.Measure(s, "7 "+s.Answers[0]); got[0].Got != 0 {
-			t.Errorf("another number first: %v", got)
+		if _, err := b.Samples(context.Background(), m, Options{Tokens: 50}); err == nil || !strings.Contains(err.Error(), "shortest") {
+			t.Errorf("%s: a text that cannot be so short: %v", b.Name, err)
 		}
-	}
-	if _, err := b.Samples(context.Background(), m, Options{Tokens: 50}); err == nil || !strings.Contains(err.Error(), "shortest") {
-		t.Errorf("a text that cannot be so short: %v", err)
-	}
-	if _, err := b.Samples(context.Background(), m, Options{Tasks: []string{"vt"}}); err == nil {
-		t.Error("a task that is not there")
+		if _, err := b.Samples(context.Background(), m, Options{Tasks: []string{"nothing"}}); err == nil {
+			t.Errorf("%s: a task that is not there", b.Name)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package eval
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/eval/metrics"
@@ -33,7 +34,21 @@ var rulerTasks = []string{
 	"niah_multivalue", "niah_multiquery", "vt", "cwe", "fwe", "qa_1", "qa_2",
 }
 
+// rulerSet is the published data set.
+var rulerSet = fileSet{
+	name:    "ruler",
+	tasks:   rulerTasks,
+	columns: "the columns of kvpress's data set: context, question, answer_prefix, answer, task, max_new_tokens",
+	samples: func(r *row, _ string) []Sample {
+		r.fail("max_new_tokens", "it is missing")
+		return nil
+	},
+}
+
 func rulerSamples(ctx context.Context, m *llm.LLM, o Options) ([]Sample, error) {
+	if len(o.Files) > 0 && filepath.Ext(o.Files[0]) != ".json" {
+		return rulerSet.read(ctx, m, o)
+	}
 	tasks, err := o.wanted(rulerTasks)
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func (o Options) libraries() (map[string]library, error) {
 	all := map[string]library{"qa_1": {made: true, hops: 1}, "qa_2": {made: true, hops: 2}}
 	for _, path := range o.Files {
 		if filepath.Ext(path) != ".json" {
-			return nil, fmt.Errorf("ruler: %s: questions come from SQuAD or HotpotQA files, whose names end in .json", path)
+			return nil, fmt.Errorf("ruler: %s: beside SQuAD and HotpotQA files, whose names end in .json, there can be no others", path)
 		}
 		task, l, err := readLibrary(path)
 		if err != nil {

@@ -98,7 +98,7 @@ func TestRulerFromFiles(t *testing.T) {
 			t.Errorf("%s: %d tokens", c.task, n)
 		}
 	}
-	for path, want := range map[string]string{"testdata/nothing.json": "no such file", "words.txt": "end in .json", "testdata/broken.json": "layout of SQuAD"} {
+	for path, want := range map[string]string{"testdata/nothing.json": "no such file", "words.txt": "end in .jsonl, .json or .parquet", "testdata/broken.json": "layout of SQuAD"} {
 		if _, err := rulerSamples(context.Background(), m, Options{Files: []string{path}}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}

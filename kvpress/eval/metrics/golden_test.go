@@ -49,6 +49,14 @@ func TestGolden(t *testing.T) {
 			arg(2, &b)
 			arg(3, &list)
 			got = []float64{Classification(a, b, list), ClassificationOriginal(a, b, list)}
+		case "longbench":
+			var classes []string
+			arg(2, &b)
+			arg(3, &list)
+			arg(4, &classes)
+			for _, score := range []func(task, answer string, references, classes []string, e bool) float64{LongBench, LongBenchOriginal} {
+				got = append(got, score(b, a, list, classes, false), score(b, a, list, classes, true))
+			}
 		case "code_debug":
 			arg(2, &b)
 			arg(3, &c)

@@ -29,6 +29,29 @@ func Dict(source string) (map[Literal]Literal, error) {
 	return d, nil
 }
 
+// Dicts reads a list of dictionaries.
+func Dicts(source string) (all []map[Literal]Literal, err error) {
+	p := &parser{rest: source}
+	if p.space(); !strings.HasPrefix(p.rest, "[") {
+		return nil, errors.New("it does not begin with [")
+	}
+	_, err = p.items("]", func() error {
+		if !strings.HasPrefix(p.rest, "{") {
+			return errors.New("an item is no dictionary")
+		}
+		d, err := p.dict()
+		all = append(all, d)
+		return err
+	})
+	if p.space(); err == nil && p.rest != "" {
+		err = errors.New("something follows the list")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("at byte %d: %w", len(source)-len(p.rest), err)
+	}
+	return all, nil
+}
+
 // A Literal is a value of Python, spelled so that equal ones are spelled alike: strings quoted as in Go, 1.0 and True as 1.
 type Literal string
 

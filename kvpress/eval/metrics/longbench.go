@@ -160,3 +160,45 @@ func CorrectAnswer(answer, letter string) float64 {
 	answer = strings.ReplaceAll(answer, "*", "")
 	return one(strings.Contains(answer, "The correct answer is ("+letter+")") || strings.Contains(answer, "The correct answer is "+letter))
 }
+
+// LongBench is the score of an answer to one of its tasks: the best of what the metric of the task gives for the
+// references. Tasks with examples take the first line of the answer; LongBench-E (e) leaves blanks before it.
+func LongBench(task, answer string, references, classes []string, e bool) float64 {
+	return longBench(task, answer, references, classes, e, Classification)
+}
+
+// LongBenchOriginal is LongBench with ClassificationOriginal.
+func LongBenchOriginal(task, answer string, references, classes []string, e bool) float64 {
+	return longBench(task, answer, references, classes, e, ClassificationOriginal)
+}
+
+func longBench(task, answer string, references, classes []string, e bool, classify func(answer, right string, classes []string) float64) float64 {
+	firstLine := slices.Contains([]string{"trec", "triviaqa", "samsum"}, task)
+	switch {
+	case !e:
+		answer = stripLeft(answer)
+	case firstLine:
+		answer = strings.TrimLeft(answer, "\n")
+	}
+	if firstLine {
+		answer, _, _ = strings.Cut(answer, "\n")
+	}
+	metric := QAF1
+	switch task {
+	case "gov_report", "qmsum", "multi_news", "samsum":
+		metric = func(answer, reference string) float64 { return RougeScores(answer, reference).L.F }
+	case "trec":
+		metric = func(answer, reference string) float64 { return classify(answer, reference, classes) }
+	case "passage_count":
+		metric = CountShare
+	case "passage_retrieval_en":
+		metric = Retrieval
+	case "lcc", "repobench-p":
+		metric = CodeSimilarity
+	}
+	best := 0.0
+	for _, ref := range references {
+		best = max(best, metric(answer, ref))
+	}
+	return best
+}

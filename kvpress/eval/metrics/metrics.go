@@ -32,15 +32,6 @@ func StringMatch(answer string, references []string, anyOf bool) float64 {
 	return float64(found) / float64(len(references))
 }
 
-// Best is the highest of what a metric gives for several references, and 0 for none.
-func Best(metric func(answer, reference string) float64, answer string, references []string) float64 {
-	best := 0.0
-	for _, ref := range references {
-		best = max(best, metric(answer, ref))
-	}
-	return best
-}
-
 // one is 1 for yes and 0 for no.
 func one(yes bool) float64 {
 	if yes {

@@ -91,6 +91,22 @@ def code_similarity(answer, ref):
     return [fuzz.ratio(lines[0] if lines else "", ref) / 100]
 
 
+def longbench(answer, task, refs, classes):
+    """LongBench, LongBench-E, and both with the original's classes"""
+    metric = {
+        "qasper": lambda a, r: qa_f1(a, r) * 2,
+        "samsum": lambda a, r: [rouges(a, r)[8]] * 2,
+        "trec": lambda a, r: classification(a, r, classes),
+        "triviaqa": lambda a, r: qa_f1(a, r) * 2,
+        "passage_count": lambda a, r: count(a, r) * 2,
+        "lcc": lambda a, r: code_similarity(a, r) * 2,
+    }[task]
+    first = task in ("trec", "triviaqa", "samsum")
+    base = (answer.lstrip().split("\n")[0] if first else answer).lstrip()
+    e = answer.lstrip("\n").split("\n")[0] if first else answer
+    return [max([0.0] + [metric(a, r)[k] for r in refs]) for k in (0, 1) for a in (base, e)]
+
+
 def correct_answer(answer, letter):
     answer = answer.replace("*", "")
     return [float(f"The correct answer is ({letter})" in answer or f"The correct answer is {letter}" in answer)]
@@ -285,6 +301,12 @@ def build(seed, rows):
         numbers = re.findall(r"\d+", a) or ["7"]
         row("count", a, r.choice(numbers))
         row("retrieval", text(5, "Paragraph 7", "7", "12", "paragraph 12", "٧"), r.choice(["Paragraph 7", "Paragraph 12.", "Paragraph  7 Paragraph 12", "none", "Paragraph ", "段落3"]))
+        a, b = pair(8)
+        a = r.choice(["", "\n", " \n", "\t "]) + r.choice([a, a.replace(" ", "\n", 1)])
+        task = r.choice(["qasper", "samsum", "trec", "triviaqa", "passage_count", "lcc"])
+        if task == "trec":
+            a, b = a + " " + " ".join(chosen), r.choice(chosen or classes)
+        row("longbench", a, task, [text(4), b], classes if task == "trec" else [])
         row("correct_answer", text(2, "The correct answer is (B)", "The correct answer is **C**", "**The correct answer is (A", "The correct answer is\nB"), r.choice("ABC"))
         row("kv_retrieval", a, r.choice(a.split() + ["12", "a_b"]).strip(".") or "x")
         row("first_number", text(3, "12", "7", "no", "-12", "1,2"), r.choice(["12", "7", "1"]))
