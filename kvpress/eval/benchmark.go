@@ -38,10 +38,10 @@ type Benchmark struct {
 // Options say which samples of a benchmark are wanted. The zero value is a sensible small run of each.
 type Options struct {
 	Tasks    []string // of the benchmark; none means all
-	Tokens   int      // length of a context in tokens of the model, for benchmarks that make their texts; 0 means 1,000
+	Tokens   int      // of the model, for benchmarks that make their texts: context, question, prefix and the longest answer together, as RULER counts; 0 means 1,000
 	Samples  int      // of each task; 0 means 10, or all that a file has
 	Seed     int64    // of the first sample
-	Files    []string // JSONL or parquet in the original's layout, for benchmarks that read them
+	Files    []string // JSONL or parquet, in the layout of the benchmark's authors or of kvpress's data set
 	Facts    int      // hidden in a text of the needle world; 0 means a fact for every four sentences
 	Haystack string   // file with the text to hide things in; none means a generated one
 }

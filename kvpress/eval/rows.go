@@ -59,7 +59,9 @@ func eachRow(path string, f func(r *row) error) error {
 func jsonRows(file io.Reader, next func(map[string]json.RawMessage) error) error {
 	in := bufio.NewReaderSize(file, 1<<16)
 	if mark, _ := in.Peek(3); bytes.Equal(mark, []byte("\ufeff")) {
-		in.Discard(3)
+		if _, err := in.Discard(len(mark)); err != nil {
+			return err
+		}
 	}
 	d := json.NewDecoder(in)
 	list := false
@@ -72,7 +74,7 @@ func jsonRows(file io.Reader, next func(map[string]json.RawMessage) error) error
 	for !list || d.More() {
 		var columns map[string]json.RawMessage
 		switch err := d.Decode(&columns); {
-		case err == io.EOF && !list:
+		case errors.Is(err, io.EOF) && !list:
 			return nil
 		case err != nil:
 			return fmt.Errorf("it is not a JSON object of columns: %w", err)
@@ -122,7 +124,7 @@ func parquetRows(file *os.File, next func(map[string]json.RawMessage) error) (er
 				return err
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
