@@ -306,7 +306,7 @@ func (b *Backend) Read(dst []float32, x llm.Buf) error {
 		d.settle()
 		download(d, dst[:n], pointer(x))
 	} else {
-		d.fail(d.stream.Synchronize())
+		d.wait()
 		d.rest()
 	}
 	return d.failure()
@@ -336,7 +336,11 @@ var errChannels = errors.New("cuda: heads must have a multiple of 8 channels, 25
 // KV head still has from before, and the new ones up to its own.
 func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 	d, cache := b.device, c.(*Cache)
-	one := b.single(qkv.Rows) && lookKernels[int32(a.Dim)] != ""
+	kernels := lookKernels
+	if cache.few(a.Layer) {
+		kernels = lookFewKernels
+	}
+	one := b.single(qkv.Rows) && kernels[int32(a.Dim)] != ""
 	if one {
 		d.lock()
 		d.settle()
@@ -346,6 +350,10 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 	defer d.leave()
 	if a.Dim%8 != 0 || a.Dim > 256 || a.KVHeads > maxHeads {
 		d.fail(errChannels)
+		return
+	}
+	if err := cache.squeeze(a.Layer); err != nil {
+		d.fail(err)
 		return
 	}
 	n := qkv.Rows
@@ -362,10 +370,12 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 	if one {
 		s.room = 0 // place has it
 		d.queue.places = append(d.queue.places, place{table.at, int32(table.room), int32(a.Positions[0]), before})
-		d.later(verb{do: attendRow, dst: pointer(dst), x: pointer(qkv), look: look{shape: *s, freq: b.rotation(a.Rope), half: int32(len(a.Rope.Freq)),
+		d.later(verb{do: attendRow, dst: pointer(dst), x: pointer(qkv), look: look{shape: *s, kernel: kernels[s.dim], freq: b.rotation(a.Rope), half: int32(len(a.Rope.Freq)),
 			ropeScale: a.Rope.Scale, queryNorm: vector(a.QueryNorm), keyNorm: vector(a.KeyNorm), epsilon: a.Epsilon}}, dst.Mem, qkv.Mem)
 		return
 	}
+	table = cache.widened(a.Layer)
+	s.room = int32(table.room)
 	positions, from := b.positions(a.Positions)
 	turn := []interface{}{positions, from, b.rotation(a.Rope), int32(len(a.Rope.Freq)), a.Rope.Scale, vector(a.QueryNorm), vector(a.KeyNorm), a.Epsilon}
 	if kernel, shared := b.wideKernel(a.Dim); kernel != "" && cache.kind == half && n > few {
@@ -374,14 +384,14 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 	}
 	d.launch("rotate_"+string(cache.kind), size{x: a.Heads + 2*a.KVHeads, y: n, threads: 64, shared: 4 * a.Dim},
 		append([]interface{}{pointer(qkv), table.at, s, &before}, turn...)...)
-	b.pieces(dst, qkv, cache, a.Layer, s, &before)
+	b.pieces(dst, qkv, string(cache.kind), table, s, &before)
 }
 
 // wanted is the number of pieces that keep a card busy.
 const wanted = 528
 
 // pieces attends piece by piece, each of the same length, and puts the pieces together.
-func (b *Backend) pieces(dst, qkv llm.Buf, cache *Cache, layer int, s *shape, before *lens) {
+func (b *Backend) pieces(dst, qkv llm.Buf, kind string, table table, s *shape, before *lens) {
 	d, n, dim := b.device, int(s.tokens), int(s.dim)
 	total := 0
 	for h := range int(s.kvHeads) {
@@ -403,8 +413,8 @@ func (b *Backend) pieces(dst, qkv llm.Buf, cache *Cache, layer int, s *shape, be
 	}
 	pieces := int(parts.first[s.kvHeads])
 	room := d.room("pieces", int64(4*n*pieces*group*(dim+2)))
-	name := fmt.Sprintf("attend_%s_%d_%d", cache.kind, lanes, heads)
-	d.launch(name, size{x: pieces, y: n, z: (group + heads - 1) / heads, threads: 256}, room, pointer(qkv), cache.tables[layer].at, s, before, parts)
+	name := fmt.Sprintf("attend_%s_%d_%d", kind, lanes, heads)
+	d.launch(name, size{x: pieces, y: n, z: (group + heads - 1) / heads, threads: 256}, room, pointer(qkv), table.at, s, before, parts)
 	d.launch("combine", size{x: int(s.heads), y: n, threads: (dim + 31) / 32 * 32}, pointer(dst), room, s, parts)
 }
 

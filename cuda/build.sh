@@ -23,12 +23,15 @@ else
 	nvcc=$toolkit/bin/nvcc include=$toolkit/include
 fi
 
-# Where no driver is, programs are linked with a library that has its names; they find the real one when they run.
+# Programs are linked with names of the driver's functions; they find the driver itself when they start.
 stub=$root/build/cuda-stub
-if [ ! -f "$stub/libcuda.so" ]; then
+if [ ! -f "$stub/libcuda.a" ] || [ "$here/compat/driver.c" -nt "$stub/libcuda.a" ]; then
 	mkdir -p "$stub"
+	rm -f "$stub"/*
 	echo '#include <cuda.h>' | cc -E -I"$here/compat" -I"$include" - | tr '\n' ' ' | grep -oE '\bcu[A-Z][A-Za-z0-9_]* *\(' |
-		tr -d ' (' | sort -u | sed 's/.*/void &(void) {}/' | cc -shared -fPIC -Wl,-soname,libcuda.so.1 -o "$stub/libcuda.so" -xc -
+		tr -d ' (' | sort -u | grep -vx cuInit | sed 's/.*/NAME(&)/' >"$stub/names.h"
+	cc -O2 -fPIC -Wall -I"$stub" -c "$here/compat/driver.c" -o "$stub/driver.o"
+	ar rc "$stub/libcuda.a" "$stub/driver.o"
 fi
 
 if [ "${1:-}" = env ]; then
@@ -36,18 +39,19 @@ if [ "${1:-}" = env ]; then
 	exit
 fi
 
-# sum names a source and everything that its machine code depends on.
+# sum names a source and everything that its machine code depends on. It is the first line of NAME.sum; the names of the
+# kernels follow.
 sum() { cat "$here/$1.cu" "$here"/*.cuh "$here/build.sh" | cksum | cut -d' ' -f1; }
 cd "$here"
 mkdir -p compiled
 for source in *.cu; do
 	name=${source%.cu}
-	[ "$(cat "compiled/$name.sum" 2>/dev/null)" = "$(sum "$name")" ] && continue
+	[ "$(head -1 "compiled/$name.sum" 2>/dev/null)" = "$(sum "$name")" ] && continue
 	echo "nvcc $source" >&2
 	"$nvcc" -std=c++17 -O3 -arch=compute_80 -ptx -o "compiled/$name.ptx" "$source"
 	for arch in sm_80 sm_90a; do
 		"$nvcc" -std=c++17 -O3 -arch=$arch -cubin ${VERBOSE:+-Xptxas -v} -o "compiled/$name.$arch.cubin" "$source"
 	done
-	gzip -9nf "compiled/$name".ptx "compiled/$name".*.cubin
-	sum "$name" >"compiled/$name.sum"
+	{ sum "$name" && sed -n 's/.*\.entry \([A-Za-z0-9_]*\).*/\1/p' "compiled/$name.ptx"; } >"compiled/$name.sum"
+	bzip2 -9f "compiled/$name".ptx "compiled/$name".*.cubin
 done

@@ -34,6 +34,10 @@ type (
 		length int32
 	}
 	starts [maxHeads + 1]int32
+	voters struct {
+		heads, kvHeads, dim, room, rows, most, pages, blocks int32
+		scale                                                float32
+	}
 )
 
 // A Cache holds the pairs of one sequence in pages on the device, a list of pages for every KV head.
@@ -50,12 +54,15 @@ type Cache struct {
 type head struct {
 	pages []*page
 	at    []int // token position of each pair
+	bits  int   // in which older pages store a number; 0 keeps all as they are
+	few   int   // how many of the first pages are of few bits
 }
 
 // A table lists the pages of a layer on the device: a row of so many places for each KV head.
 type table struct {
-	at   cu.DevicePtr
-	room int
+	at    cu.DevicePtr
+	room  int
+	apart bool // some pages lie elsewhere than those of caches
 }
 
 // A ledger counts the bytes of the pages that a cache made.
@@ -149,7 +156,7 @@ func (c *Cache) list(layer int) error {
 		*t = table{}
 		return err
 	}
-	*t = table{at, room}
+	*t = table{at: at, room: room}
 	for h := range c.heads[layer] {
 		c.listHead(layer, h, 0)
 	}
@@ -163,15 +170,19 @@ func (c *Cache) listHead(layer, h, from int) {
 		return
 	}
 	list := make([]cu.DevicePtr, 0, len(pages)-from)
-	for _, p := range pages[from:] {
-		list = append(list, p.at)
+	for i, p := range pages[from:] {
+		at := p.at
+		if h := c.heads[layer][h]; from+i < h.few {
+			at |= codings[h.bits]
+		}
+		list = append(list, at)
 	}
 	upload(c.device, t.at+cu.DevicePtr(8*(h*t.room+from)), list)
 }
 
-// plain tells whether a plan only drops pairs.
+// plain tells whether a plan only drops pairs, or stores them in few bits.
 func plain(p kvpress.Plan) bool {
-	return !p.Rerotate && p.Merge == nil && p.Channels == nil && p.Bits == 0
+	return !p.Rerotate && p.Merge == nil && p.Channels == nil
 }
 
 // Apply compacts one layer in place.
@@ -201,9 +212,6 @@ func (c *Cache) Copy(plans []kvpress.Plan, rope tensor.Rope) (llm.Cache, error) 
 
 // take makes a layer of what a plan keeps of a layer of another cache, or of this one.
 func (c *Cache) take(from *Cache, layer int, p kvpress.Plan, rope tensor.Rope) error {
-	if p.Bits != 0 {
-		return fmt.Errorf("layer %d: keys and values in %d bits are not to be had on the GPU: use the CPU backend for quantise", layer, p.Bits)
-	}
 	if !plain(p) {
 		return c.rewrite(from, layer, p, rope)
 	}
@@ -222,6 +230,9 @@ func (c *Cache) take(from *Cache, layer int, p kvpress.Plan, rope tensor.Rope) e
 			}
 			heads[h].pages = append(heads[h].pages, q)
 		}
+		if heads[h].bits = old[h].bits; p.Bits != 0 {
+			heads[h].bits = p.Bits
+		}
 		heads[h].at = make([]int, len(list))
 		for i, k := range list {
 			keep = append(keep, int32(k))
@@ -230,7 +241,7 @@ func (c *Cache) take(from *Cache, layer int, p kvpress.Plan, rope tensor.Rope) e
 		first[h+1] = int32(len(keep))
 		most = max(most, len(list))
 	}
-	source := from.tables[layer]
+	source, left := from.widened(layer), from.tables[layer]
 	if c == from {
 		c.tables[layer] = table{} // list must not free what gather still reads
 	}
@@ -244,10 +255,10 @@ func (c *Cache) take(from *Cache, layer int, p kvpress.Plan, rope tensor.Rope) e
 	row := int32(int64(c.shape.Dim) * c.kind.bytes() / 16)
 	d.launch("gather", size{x: (most + 7) / 8, y: len(heads), threads: 256}, c.tables[layer].at, source.at, room, first, int32(c.tables[layer].room), int32(source.room), row)
 	if c == from {
-		d.free(source.at)
+		d.free(left.at)
 		c.dropPages(old)
 	}
-	return nil
+	return c.squeeze(layer)
 }
 
 // rewrite makes a layer of a plan that changes keys or values: the host does it, as the CPU backend would.
@@ -264,11 +275,19 @@ func (c *Cache) rewrite(from *Cache, layer int, p kvpress.Plan, rope tensor.Rope
 			return err
 		}
 	}
+	bits := p.Bits
+	p.Bits = 0
 	if err := host.Apply(0, p, rope); err != nil {
 		return err
 	}
+	heads := make([]head, c.shape.KVHeads)
+	for h := range heads {
+		if heads[h].bits = from.heads[layer][h].bits; bits != 0 {
+			heads[h].bits = bits
+		}
+	}
 	c.dropPages(c.heads[layer])
-	c.heads[layer] = make([]head, c.shape.KVHeads)
+	c.heads[layer] = heads
 	for h := range c.heads[layer] {
 		keys, values, err := host.Pairs(0, h)
 		if err != nil {
@@ -297,7 +316,8 @@ func (c *Cache) Fork() llm.Cache {
 	out := newCache(d, c.kind, c.shape)
 	for l := range c.heads {
 		for h, from := range c.heads[l] {
-			to := head{pages: slices.Clone(from.pages), at: slices.Clone(from.at)}
+			to := from
+			to.pages, to.at = slices.Clone(from.pages), slices.Clone(from.at)
 			for _, p := range to.pages {
 				p.users++
 			}
@@ -320,7 +340,7 @@ func (c *Cache) ownLast(h *head) error {
 		return err
 	}
 	c.device.fail(cu.MemcpyDtoDAsync(p.at, h.pages[last].at, c.pageBytes(), c.device.stream))
-	c.device.dropPage(h.pages[last], c.pageBytes())
+	c.device.dropPage(h.pages[last])
 	h.pages[last] = p
 	return nil
 }
@@ -347,9 +367,10 @@ func (c *Cache) Rewind(m llm.Mark) {
 			h.at = h.at[:min(m[l][i], len(h.at))]
 			pages := pagesFor(len(h.at))
 			for _, p := range h.pages[pages:] {
-				c.device.dropPage(p, c.pageBytes())
+				c.device.dropPage(p)
 			}
 			h.pages = h.pages[:pages]
+			c.device.fail(c.wholeLast(l, i))
 			c.device.fail(c.ownLast(h))
 			if pages > 0 {
 				c.listHead(l, i, pages-1)
@@ -360,13 +381,15 @@ func (c *Cache) Rewind(m llm.Mark) {
 
 // Live is what the pairs take that are held now.
 func (c *Cache) Live() int64 {
-	pairs := 0
-	for l := range c.heads {
-		for h := range c.heads[l] {
-			pairs += len(c.heads[l][h].at)
+	var bytes int64
+	for _, layer := range c.heads {
+		for _, h := range layer {
+			for i, p := range h.pages {
+				bytes += p.slab.bytes * int64(min(pagePairs, len(h.at)-i*pagePairs)) / pagePairs
+			}
 		}
 	}
-	return int64(pairs) * c.pageBytes() / pagePairs
+	return bytes
 }
 
 // Bytes is the size of the pages held now.
@@ -386,7 +409,7 @@ func (c *Cache) Close() {
 func (c *Cache) dropPages(heads []head) {
 	for _, h := range heads {
 		for _, p := range h.pages {
-			c.device.dropPage(p, c.pageBytes())
+			c.device.dropPage(p)
 		}
 	}
 }
@@ -412,7 +435,7 @@ func (c *Cache) Pairs(layer, h int) (keys, values tensor.Mat, err error) {
 const copyPairs = 16384
 
 func (c *Cache) pairs(layer, h int) (keys, values tensor.Mat) {
-	d, t, n, dim := c.device, c.tables[layer], len(c.heads[layer][h].at), c.shape.Dim
+	d, t, n, dim := c.device, c.widened(layer), len(c.heads[layer][h].at), c.shape.Dim
 	keys, values = tensor.New(n, dim), tensor.New(n, dim)
 	for from := 0; from < n; from += copyPairs {
 		rows := min(copyPairs, n-from)
@@ -453,5 +476,5 @@ func (c *Cache) append(layer, h int, keys, values tensor.Mat, positions []int) e
 		upload(d, half, values.Data[from*dim:(from+rows)*dim])
 		d.launch("pack_"+string(c.kind), size{x: rows, y: 1, threads: 64}, t.at+cu.DevicePtr(8*h*t.room), room, half, int32(before+from), int32(dim))
 	}
-	return nil
+	return c.squeeze(layer)
 }

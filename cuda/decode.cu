@@ -35,10 +35,30 @@ template <int DIM> __device__ inline void fetch(bf16 *stage, const bf16 *page) {
     copy16(stage + i / (DIM / 8) * (DIM + 8) + i % (DIM / 8) * 8, page + i * 8);
 }
 
+// load copies a page, of few bits or not, as it is; spreadOut makes rows of it that are 16 bytes further apart.
+template <int DIM> __device__ inline void load(char *raw, const bf16 *page) {
+  int bytes = coding(page) == PLAIN ? 4 * PAIRS * DIM : packedBytes(DIM, coding(page));
+  for (int i = threadIdx.x * 16; i < bytes; i += WARPS * 32 * 16) copy16(raw + i, address(page) + i);
+}
+template <int DIM> __device__ inline void spreadOut(bf16 *rows, char *raw, int how) {
+  for (int i = threadIdx.x; i < 2 * PAIRS * DIM / 8; i += WARPS * 32) {
+    uint4 *to = reinterpret_cast<uint4 *>(rows + i / (DIM / 8) * (DIM + 8) + i % (DIM / 8) * 8);
+    if (how == PLAIN) {
+      *to = reinterpret_cast<uint4 *>(raw)[i];
+      continue;
+    }
+    float x[8];
+    unpack8(x, raw, DIM, how, i >= PAIRS * DIM / 8, i / (DIM / 8) % PAIRS, i % (DIM / 8) * 8);
+    *to = make_uint4(pack(x[0], x[1]), pack(x[2], x[3]), pack(x[4], x[5]), pack(x[6], x[7]));
+  }
+}
+
 // A block of 4 warps works through its pages; each warp takes 16 pairs of a page. Where a head ends, or the block's share,
 // the softmax sum, largest score (to base 2) and weighted values of the head's queries go to part: that of block b and head
 // h is number b + h there, which no other has.
-template <int DIM>
+// With FEW some pages are of few bits: a page then lands as it is in one of two places and is spread out when its turn
+// comes.
+template <int DIM, bool FEW>
 __device__ void look(float *part, const float *qkv, const Place *place, Shape s) {
   constexpr int ROW = DIM + 8, STAGE = 2 * PAIRS * ROW;
   extern __shared__ __align__(128) bf16 stages[];
@@ -59,11 +79,17 @@ __device__ void look(float *part, const float *qkv, const Place *place, Shape s)
     return table[(size_t)head * room + coming - pages.first[head] + pages.skipped[head]];
   };
   const bf16 *page = find();
+  char *raw = reinterpret_cast<char *>(stages + STAGE);
+  int how = PLAIN, later = PLAIN; // of the page that is worked on and the one behind it
   auto ahead = [&]() {
     if (page) {
-      fetch<DIM>(stages + coming % STAGES * STAGE, page);
+      if constexpr (FEW)
+        load<DIM>(raw + coming % 2 * 4 * PAIRS * DIM, page), how = later, later = coding(page);
+      else
+        fetch<DIM>(stages + coming % STAGES * STAGE, page);
       coming++, page = find();
-    }
+    } else
+      how = later;
     commit();
   };
   bool old = at + 2 < pages.first[head + 1]; // the first two are not the page that the new pair goes to
@@ -95,8 +121,14 @@ __device__ void look(float *part, const float *qkv, const Place *place, Shape s)
     }
     arrived<1>();
     __syncthreads();
+    bf16 *stage = stages;
+    if constexpr (FEW) {
+      spreadOut<DIM>(stage, raw + at % 2 * 4 * PAIRS * DIM, how);
+      __syncthreads();
+    } else
+      stage += at % STAGES * STAGE;
     ahead();
-    bf16 *stage = stages + at % STAGES * STAGE, *keys = stage + warp * 16 * ROW, *values = keys + PAIRS * ROW;
+    bf16 *keys = stage + warp * 16 * ROW, *values = keys + PAIRS * ROW;
     float score[4] = {};
 #pragma unroll
     for (int k = 0; k < DIM / 16; k++) {
@@ -174,17 +206,19 @@ __device__ void look(float *part, const float *qkv, const Place *place, Shape s)
   }
 }
 
-#define LOOK(DIM)                                                                                                      \
-  extern "C" __global__ void __launch_bounds__(128) look_##DIM(float *part, const float *qkv, const Place *place, Shape s) { \
-    look<DIM>(part, qkv, place, s);                                                                                    \
+#define LOOK(NAME, DIM, FEW)                                                                                           \
+  extern "C" __global__ void __launch_bounds__(128) NAME(float *part, const float *qkv, const Place *place, Shape s) { \
+    look<DIM, FEW>(part, qkv, place, s);                                                                               \
   }
-LOOK(16)
-LOOK(32)
-LOOK(64)
-LOOK(80)
-LOOK(96)
-LOOK(128)
-LOOK(256)
+LOOK(look_16, 16, false)
+LOOK(look_32, 32, false)
+LOOK(look_64, 64, false)
+LOOK(look_80, 80, false)
+LOOK(look_96, 96, false)
+LOOK(look_128, 128, false)
+LOOK(look_256, 256, false)
+LOOK(look_few_64, 64, true)
+LOOK(look_few_128, 128, true)
 
 // gathered puts the parts that so many blocks of look found together: a block takes 32 channels of one query head, its 8
 // warps every eighth part.

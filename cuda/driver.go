@@ -18,6 +18,9 @@ static CUresult launch(CUfunction f, unsigned x, unsigned y, unsigned z, unsigne
 	return cuLaunchKernelEx(&config, f, list, NULL);
 }
 
+// kvnotes_driver is part of what binaries are linked with in the place of libcuda: compat/driver.c.
+int kvnotes_driver(int *there);
+
 static CUresult begin_graph(CUstream stream) { return cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_RELAXED); }
 
 static CUresult end_graph(CUstream stream, CUgraphExec *run) {
@@ -32,14 +35,15 @@ static CUresult end_graph(CUstream stream, CUgraphExec *run) {
 import "C"
 
 import (
-	"compress/gzip"
+	"compress/bzip2"
 	"embed"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"regexp"
+	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -64,7 +68,8 @@ type device struct {
 	err     error // the first failure of a verb that returns none
 
 	processors int            // multiprocessors
-	landing    unsafe.Pointer // of few numbers that come back: memory of the host that the card itself writes to
+	landing    unsafe.Pointer // memory of the host that the card itself reads and writes
+	landed     int            // bytes of it that the card may not have read yet
 	early      bool           // a kernel may begin while the one before it ends
 	wide       bool           // the card has what the kernels of wide.cu need
 	queue      queue
@@ -81,6 +86,11 @@ type device struct {
 var modules = []string{"dense", "attend", "decode", "flash", "wide", "cache", "press"}
 
 func openDevice(number int) (*device, error) {
+	var there C.int
+	said := C.kvnotes_driver(&there)
+	if err := driverFits(there != 0, int(said), cu.Version()); err != nil {
+		return nil, err
+	}
 	count, err := cu.NumDevices()
 	if err != nil {
 		return nil, fmt.Errorf("cuda: the driver does not start: %w: is an NVIDIA driver installed (nvidia-smi)? The CPU backend needs none", err)
@@ -112,7 +122,7 @@ func openDevice(number int) (*device, error) {
 	for _, name := range modules {
 		m, err := d.load(name)
 		if err != nil {
-			return nil, fmt.Errorf("cuda: kernels %s: %w: the driver may be older than the PTX in this binary", name, err)
+			return nil, fmt.Errorf("cuda: kernels %s: %w: this binary has no machine code for the card, and the driver is older than the PTX in it: install driver 580 or newer", name, err)
 		}
 		names, err := entries(name)
 		if err != nil {
@@ -122,6 +132,34 @@ func openDevice(number int) (*device, error) {
 	}
 	return d, nil
 }
+
+// oldestDriver is the CUDA version that a driver must know for what is called of it, as the driver says it: 12.0. The
+// PTX, which cards without machine code in this binary need, asks for 13.0.
+const oldestDriver = 12000
+
+// driverFits tells what is wrong with the driver, if there is one: what it said when it was started, and the CUDA version
+// that it knows.
+func driverFits(there bool, said, version int) error {
+	switch {
+	case !there:
+		return errors.New("cuda: there is no NVIDIA driver on this machine (no libcuda.so.1): install one and see that nvidia-smi shows the GPU, or use the CPU backend, which needs none")
+	case said == noDevice:
+		return errors.New("cuda: the NVIDIA driver finds no GPU: see that nvidia-smi shows one and that CUDA_VISIBLE_DEVICES does not hide it, or use the CPU backend")
+	case said != 0:
+		return fmt.Errorf("cuda: the NVIDIA driver does not start (error %d): see whether nvidia-smi works, after a driver update the machine must be started again; the CPU backend needs no driver", said)
+	case version < oldestDriver:
+		return fmt.Errorf("cuda: the NVIDIA driver knows CUDA %d.%d, at least %d.%d is wanted: install driver 525 or newer, or use the CPU backend",
+			version/1000, version%1000/10, oldestDriver/1000, oldestDriver%1000/10)
+	}
+	return nil
+}
+
+// noDevice is CUDA_ERROR_NO_DEVICE.
+const noDevice = 100
+
+// PTXVariable names the environment variable that, when it is not empty, leaves the machine code in this binary alone: the
+// driver then compiles the kernels from PTX, as it does for cards that came later.
+const PTXVariable = "KVNOTES_CUDA_PTX"
 
 // load loads the machine code for the card, or PTX where there is none.
 func (d *device) load(name string) (cu.Module, error) {
@@ -135,13 +173,14 @@ func (d *device) load(name string) (cu.Module, error) {
 	}
 	d.early = major >= 9
 	for _, arch := range []string{fmt.Sprintf("sm_%d%da", major, minor), fmt.Sprintf("sm_%d%d", major, minor), fmt.Sprintf("sm_%d0", major)} {
-		if image, err := unpack(name + "." + arch + ".cubin"); err == nil {
+		if image, err := unpack(name + "." + arch + ".cubin"); err == nil && os.Getenv(PTXVariable) == "" {
 			if m, err := cu.LoadData(image); err == nil {
 				d.wide = d.wide || name == "wide" && arch == "sm_90a" // elsewhere its kernels are empty
 				return m, nil
 			}
 		}
 	}
+	d.wide = false // its kernels are machine code only
 	image, err := unpack(name + ".ptx")
 	if err != nil {
 		return cu.Module{}, err
@@ -149,33 +188,27 @@ func (d *device) load(name string) (cu.Module, error) {
 	return cu.LoadData(image)
 }
 
-var entry = regexp.MustCompile(`\.entry (\w+)`)
-
 // entries lists the kernels of a compiled file.
 func entries(name string) (map[string]bool, error) {
-	text, err := unpack(name + ".ptx")
+	text, err := compiled.ReadFile("compiled/" + name + ".sum")
 	if err != nil {
 		return nil, err
 	}
 	names := map[string]bool{}
-	for _, m := range entry.FindAllStringSubmatch(text, -1) {
-		names[m[1]] = true
+	for _, kernel := range strings.Fields(string(text))[1:] {
+		names[kernel] = true
 	}
 	return names, nil
 }
 
 // unpack reads a compiled file.
 func unpack(name string) (string, error) {
-	f, err := compiled.Open("compiled/" + name + ".gz")
+	f, err := compiled.Open("compiled/" + name + ".bz2")
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	r, err := gzip.NewReader(f)
-	if err != nil {
-		return "", err
-	}
-	image, err := io.ReadAll(r)
+	image, err := io.ReadAll(bzip2.NewReader(f))
 	return string(image), err
 }
 
@@ -288,6 +321,9 @@ func (d *device) launch(name string, s size, arguments ...interface{}) {
 		case *tensorMap:
 			n = int(unsafe.Sizeof(*v))
 			put(unsafe.Pointer(v), n)
+		case *voters:
+			n = int(unsafe.Sizeof(*v))
+			put(unsafe.Pointer(v), n)
 		default:
 			d.fail(fmt.Errorf("cuda: kernel %s: an argument of type %T cannot be passed", name, v))
 			return
@@ -337,35 +373,48 @@ func (d *device) start(e exec) {
 	}
 }
 
-// upload copies numbers to the device. The driver has read them when it returns, if they are few; else they wait.
+// upload copies numbers to the device. They have been read when it returns: what fits lands in memory that the card reads
+// itself, whenever it comes to it.
 func upload[T any](d *device, to cu.DevicePtr, from []T) {
 	if len(from) == 0 || d.err != nil {
 		return
 	}
-	bytes := int64(len(from)) * int64(unsafe.Sizeof(from[0]))
-	d.fail(cu.MemcpyHtoDAsync(to, unsafe.Pointer(&from[0]), bytes, d.stream))
-	if bytes > 32<<10 {
-		d.fail(d.stream.Synchronize())
+	bytes := int(len(from)) * int(unsafe.Sizeof(from[0]))
+	source := unsafe.Pointer(&from[0])
+	if bytes > landingBytes {
+		d.fail(cu.MemcpyHtoDAsync(to, source, int64(bytes), d.stream))
+		d.wait()
+		return
 	}
+	if d.landed+bytes > landingBytes {
+		d.wait()
+	}
+	place := unsafe.Add(d.landing, d.landed)
+	copy(unsafe.Slice((*byte)(place), bytes), unsafe.Slice((*byte)(source), bytes))
+	d.landed += (bytes + 15) / 16 * 16
+	d.fail(cu.MemcpyHtoDAsync(to, place, int64(bytes), d.stream))
 }
 
-// landingBytes is room for the logits of any vocabulary.
-const landingBytes = 2 << 20
+// wait ends when the card has done all that it was told.
+func (d *device) wait() {
+	d.fail(d.stream.Synchronize())
+	d.landed = 0
+}
+
+// landingBytes is room for the logits of any vocabulary, and for the lists of pairs that stay in a layer.
+const landingBytes = 8 << 20
 
 // download copies numbers to the host when all work before is done.
 func download[T any](d *device, to []T, from cu.DevicePtr) {
-	if len(to) == 0 || d.err != nil {
-		return
+	each := landingBytes / int(unsafe.Sizeof(*new(T)))
+	for len(to) > 0 && d.err == nil {
+		part := to[:min(each, len(to))]
+		bytes := int64(len(part)) * int64(unsafe.Sizeof(part[0]))
+		d.fail(cu.MemcpyDtoHAsync(d.landing, from, bytes, d.stream)) // behind all copies that read the landing
+		d.wait()
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(&part[0])), bytes), unsafe.Slice((*byte)(d.landing), bytes))
+		to, from = to[len(part):], from+cu.DevicePtr(bytes)
 	}
-	bytes := int64(len(to)) * int64(unsafe.Sizeof(to[0]))
-	if bytes > landingBytes {
-		d.fail(cu.MemcpyDtoHAsync(unsafe.Pointer(&to[0]), from, bytes, d.stream))
-		d.fail(d.stream.Synchronize())
-		return
-	}
-	d.fail(cu.MemcpyDtoHAsync(d.landing, from, bytes, d.stream))
-	d.fail(d.stream.Synchronize())
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&to[0])), bytes), unsafe.Slice((*byte)(d.landing), bytes))
 }
 
 // gib prints a number of bytes.

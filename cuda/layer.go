@@ -215,8 +215,9 @@ func (l *layer) lengths(values bool) (tensor.Mat, error) {
 	if values {
 		which = 1
 	}
-	d, t := l.b.device, l.cache.tables[l.p.Layer]
+	d := l.b.device
 	d.enter()
+	t := l.cache.widened(l.p.Layer)
 	d.launch("lengths_"+string(l.cache.kind), size{x: (most + 7) / 8, y: l.p.KVHeads, threads: 256},
 		pointer(out), t.at, all, int32(t.room), int32(l.p.Dim), int32(most), which)
 	d.leave()
@@ -260,11 +261,48 @@ func (l *layer) weigh(last int, weights []float32) (tensor.Mat, error) {
 	upload(d, positions, numbers)
 	d.launch("turn", size{x: p.Heads, y: last, threads: 64}, pointer(queries), int32(p.Dim), cu.DevicePtr(0), float32(0),
 		positions, b.rotation(rope), int32(len(rope.Freq)), rope.Scale)
-	t := l.cache.tables[p.Layer]
+	if l.cache.kind == half && p.Dim%16 == 0 {
+		l.vote(out, queries, at, weights)
+	} else {
+		l.weighAlone(out, queries, at, weights)
+	}
+	d.leave()
+	return b.host(out)
+}
+
+// vote is weigh for the pairs of all heads at once, on the tensor cores.
+func (l *layer) vote(out, queries llm.Buf, at []int, weights []float32) {
+	p, d, t := l.p, l.b.device, l.cache.widened(l.p.Layer)
+	most, lens := l.longest()
+	pages, group := pagesFor(most), p.Heads/p.KVHeads
+	each := max(4, (pages*p.Heads+6*d.processors-1)/(6*d.processors))
+	blocks := (pages + each - 1) / each
+	grid := size{x: group, y: blocks, z: p.KVHeads, threads: 128, shared: 3 * scoreRows * 2 * (p.Dim + 8)}
+	part := d.room("tops", int64(4*2*scoreRows*blocks*p.Heads))
+	for from := 0; from < len(at); from += scoreRows {
+		n := min(scoreRows, len(at)-from)
+		v := &voters{int32(p.Heads), int32(p.KVHeads), int32(p.Dim), int32(t.room), int32(n), int32(most), int32(each), int32(blocks), p.Scale}
+		factors, seen := d.room("factors", 4*scoreRows), d.room("seen", int64(4*2*scoreRows*p.KVHeads))
+		upload(d, factors, weights[from:from+n])
+		var list []int32
+		for h := range p.KVHeads {
+			list = append(list, l.seen(h, at[from:from+n])...)
+		}
+		upload(d, seen, list)
+		q := pointer(queries.Slice(from, from+n))
+		d.launch("vote_tops", grid, part, q, t.at, v, lens, seen)
+		d.launch("vote_fold", grid, pointer(out), part, q, t.at, v, lens, seen, factors)
+	}
+}
+
+// weighAlone is weigh for one query head after the other, in float32.
+func (l *layer) weighAlone(out, queries llm.Buf, at []int, weights []float32) {
+	p, d, t := l.p, l.b.device, l.cache.widened(l.p.Layer)
+	most, _ := l.longest()
 	scores := d.room("scores", int64(4*scoreRows*most))
 	tops := d.room("tops", 4*2*scoreRows)
-	for from := 0; from < last; from += scoreRows {
-		n := min(scoreRows, last-from)
+	for from := 0; from < len(at); from += scoreRows {
+		n := min(scoreRows, len(at)-from)
 		factors := d.room("factors", 4*scoreRows)
 		upload(d, factors, weights[from:from+n])
 		for h := range p.KVHeads {
@@ -280,8 +318,6 @@ func (l *layer) weigh(last int, weights []float32) (tensor.Mat, error) {
 			}
 		}
 	}
-	d.leave()
-	return b.host(out)
 }
 
 // seen lists for each position where the pairs of a KV head begin that its query sees, and where they end.

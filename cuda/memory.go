@@ -162,9 +162,10 @@ const slabBytes = 8 << 20
 
 // A slab is memory for pages of one size.
 type slab struct {
-	at   cu.DevicePtr
-	free []cu.DevicePtr
-	all  int
+	at    cu.DevicePtr
+	free  []cu.DevicePtr
+	all   int
+	bytes int64 // of a page
 }
 
 // A page holds pairs of one KV head. Several caches may share it; it is counted by the one that made it.
@@ -189,7 +190,7 @@ func (d *device) newPage(bytes int64, maker *ledger) (*page, error) {
 		}
 		d.skew |= at % (2 << 20)
 		d.highest = max(d.highest, at+cu.DevicePtr(max(slabBytes, bytes)))
-		s := &slab{at: at, all: int(max(slabBytes, bytes) / bytes)}
+		s := &slab{at: at, all: int(max(slabBytes, bytes) / bytes), bytes: bytes}
 		for i := s.all - 1; i >= 0; i-- {
 			s.free = append(s.free, at+cu.DevicePtr(int64(i)*bytes))
 		}
@@ -210,12 +211,13 @@ func (d *device) newPage(bytes int64, maker *ledger) (*page, error) {
 }
 
 // dropPage lets go of a page; a slab without pages in use goes back to the device.
-func (d *device) dropPage(p *page, bytes int64) {
+func (d *device) dropPage(p *page) {
 	if p.users--; p.users > 0 {
 		return
 	}
-	p.maker.add(-bytes)
 	s := p.slab
+	bytes := s.bytes
+	p.maker.add(-bytes)
 	if s.free = append(s.free, p.at); len(s.free) == 1 {
 		d.slabs[bytes] = append(d.slabs[bytes], s)
 	}

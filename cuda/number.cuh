@@ -114,3 +114,52 @@ __device__ inline unsigned pack(float low, float high) {
   __nv_bfloat162 x = __floats2bfloat162_rn(low, high);
   return *reinterpret_cast<unsigned *>(&x);
 }
+
+// Pages of few bits. The two lowest bits of a page's address in a table say how its numbers are stored: as they are, or
+// as whole steps above the lowest number, in 8 bits or 4, or as floating-point numbers of 8 bits (E4M3) times a step.
+// Keys have a lowest number and a step for every channel and 32 pairs, values for every pair, as on the processor. Such
+// a page has the codes of its keys, those of its values, the lowest numbers of both, and the steps of both.
+enum { PLAIN, STEPS8, STEPS4, FLOAT8 };
+constexpr int GROUP = 32;
+
+__device__ inline int coding(const void *page) { return (size_t)page & 3; }
+__device__ inline char *address(const void *page) { return (char *)((size_t)page & ~(size_t)3); }
+__host__ __device__ inline int codeBytes(int numbers, int coding) { return coding == STEPS4 ? numbers / 2 : numbers; }
+__host__ __device__ inline int packedBytes(int dim, int coding) {
+  return (2 * codeBytes(PAIRS * dim, coding) + (PAIRS / GROUP * dim + PAIRS) * 6 + 15) / 16 * 16;
+}
+
+// Steps are the lowest numbers and the steps of a page's keys or values.
+struct Steps {
+  float *low;
+  uint16_t *step;
+};
+
+__device__ inline Steps steps(char *page, int dim, int coding, bool values) {
+  float *low = (float *)(page + 2 * codeBytes(PAIRS * dim, coding));
+  uint16_t *step = (uint16_t *)(low + PAIRS / GROUP * dim + PAIRS);
+  int skip = values ? PAIRS / GROUP * dim : 0;
+  return {low + skip, step + skip};
+}
+
+__device__ inline float stepOf(uint16_t bits) { return __uint_as_float((unsigned)bits << 15); }
+
+// e4m3 reads a floating-point number of 8 bits.
+__device__ inline float e4m3(unsigned code) {
+  float x = __uint_as_float((code & 127) << 20) * 0x1p120f;
+  return code & 128 ? -x : x;
+}
+
+// unpack8 reads 8 numbers of a row of a page of few bits, from a channel on.
+__device__ inline void unpack8(float *x, char *page, int dim, int coding, bool values, int row, int channel) {
+  Steps s = steps(page, dim, coding, values);
+  int at = values ? row : row / GROUP * dim + channel, one = values ? 0 : 1;
+  const char *codes = page + codeBytes((values ? PAIRS * dim : 0) + row * dim + channel, coding);
+  uint2 c = make_uint2(*(const unsigned *)codes, coding == STEPS4 ? 0 : *(const unsigned *)(codes + 4));
+#pragma unroll
+  for (int i = 0; i < 8; i++) {
+    unsigned code = coding == STEPS4 ? c.x >> 4 * i & 15 : (i < 4 ? c.x : c.y) >> 8 * (i % 4) & 255;
+    float step = stepOf(s.step[at + i * one]);
+    x[i] = coding == FLOAT8 ? step * e4m3(code) : s.low[at + i * one] + step * code;
+  }
+}

@@ -251,7 +251,7 @@ func (b *Backend) attendDNN(queries, out cu.DevicePtr, rows int, t table, s *sha
 		return false
 	}
 	page := cu.DevicePtr(4 * pagePairs * dim)
-	if d.skew != 0 || (d.highest-d.lowest)/page > mostPages {
+	if t.apart || d.skew != 0 || (d.highest-d.lowest)/page > mostPages {
 		return false
 	}
 	if d.wide && os.Getenv(DNNVariable) == "" { // our own kernel is faster

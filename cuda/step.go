@@ -33,6 +33,7 @@ const (
 // A look is the attention of one token.
 type look struct {
 	shape
+	kernel                   string
 	freq, queryNorm, keyNorm cu.DevicePtr
 	half                     int32
 	ropeScale, epsilon       float32
@@ -193,13 +194,16 @@ func (d *device) lookAt(v verb, at, parts cu.DevicePtr) {
 	d.launch("rotate_one", size{x: heads, y: 1, threads: 64, shared: int(4 * l.dim), early: true}, v.x, at, s, l.freq, l.half, l.ropeScale,
 		l.queryNorm, l.keyNorm, l.epsilon)
 	group, blocks := int(l.heads/l.kvHeads), d.lookBlocks()
-	d.launch(lookKernels[l.dim], size{x: blocks, y: (group + 7) / 8, threads: 128, shared: 3 * 2 * 2 * pagePairs * int(l.dim+8), early: true},
+	d.launch(l.kernel, size{x: blocks, y: (group + 7) / 8, threads: 128, shared: 3 * 2 * 2 * pagePairs * int(l.dim+8), early: true},
 		parts, v.x, at, s)
 	d.launch("gathered", size{x: int(l.heads), y: int(l.dim+31) / 32, threads: 256, early: true}, v.dst, parts, at, s, int32(blocks))
 }
 
 // lookKernels are the kernels for one token, by the channels of a head.
 var lookKernels = map[int32]string{16: "look_16", 32: "look_32", 64: "look_64", 80: "look_80", 96: "look_96", 128: "look_128", 256: "look_256"}
+
+// lookFewKernels are those for layers with pages of few bits.
+var lookFewKernels = map[int32]string{64: "look_few_64", 128: "look_few_128"}
 
 // single tells whether a verb on so many rows waits in the queue.
 func (b *Backend) single(rows int) bool { return rows == 1 && b.kind == half }

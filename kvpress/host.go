@@ -3,6 +3,7 @@ package kvpress
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"sync"
 
@@ -117,11 +118,10 @@ func (s *Host) Values(h int) (tensor.Mat, error) {
 
 // Positions returns the token position of each pair of a head.
 func (s *Host) Positions(h int) ([]int, error) {
-	p := span(0, s.pairs(h))
 	if s.At != nil {
-		copy(p, s.At[h])
+		return slices.Clone(s.At[h]), nil
 	}
-	return p, nil
+	return span(0, s.pairs(h)), nil
 }
 
 // Hidden returns the hidden states, if they were recorded.

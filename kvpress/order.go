@@ -94,7 +94,11 @@ const (
 // bestOfAll keeps total pairs of several heads together: the sure places of each head first, which are equals, then
 // forced ones, then the others, both by score over all heads. Row h of values counts up to lens[h].
 func bestOfAll(values tensor.Mat, lens []int, force, sure [][]int, total, ties int) [][]int {
-	var keys []uint64
+	pairs := 0
+	for _, n := range lens {
+		pairs += n
+	}
+	keys := make([]uint64, 0, pairs)
 	for h, n := range lens {
 		tier := make([]int, n)
 		for _, i := range force[h] {

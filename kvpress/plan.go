@@ -28,8 +28,8 @@ type Plan struct {
 	MergeSum bool
 	// Rerotate renumbers the kept keys 0, 1, 2, ... and rotates them to their new places.
 	Rerotate bool
-	// Bits, when not 0, is how many bits a number of the keys and values takes from now on, 8 or 4; the newest 32 pairs
-	// of a head stay as they are.
+	// Bits, when not 0, is how many bits a number of the keys and values takes from now on, 8 or 4, or tensor.Float8; the
+	// newest 32 pairs of a head stay as they are.
 	Bits int
 	// Wait, when not nil, settles Keep once every layer has a plan: it is called one time with all plans, in order.
 	Wait func(plans []Plan) error
@@ -153,7 +153,7 @@ func (p Plan) check(l *Layer) error {
 			}
 		}
 	}
-	if p.Bits != 0 && p.Bits != 4 && p.Bits != 8 {
+	if p.Bits != 0 && p.Bits != 4 && p.Bits != 8 && p.Bits != tensor.Float8 {
 		return fmt.Errorf("numbers are stored in 8 bits or 4, not in %d", p.Bits)
 	}
 	return p.checkRotation(l)

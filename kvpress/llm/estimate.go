@@ -17,7 +17,7 @@ type Estimate struct {
 	Weights      int64 // on the processor: bf16 and groups of 8 or 4 bits stay as they are, other packed numbers become bf16, all else is float32
 	TokenKV      int64 // keys and values of one token, over all layers and heads
 	KV           int64 // of the whole context, uncompressed
-	LayerKV      int64 // of one layer: what PrefillWith holds uncompressed at a time
+	LayerKV      int64 // of two layers: what PrefillWith holds uncompressed at a time
 	Activations  int64 // while the context is read
 	Record       int64 // what the record Full adds
 }
@@ -47,7 +47,7 @@ func EstimateFor(ctx context.Context, model string, tokens int) (Estimate, error
 			e.Weights += 4 * int64(t.Elements())
 		}
 	}
-	e.LayerKV = int64(tokens) * int64(c.KVHeads*c.pairBytes())
+	e.LayerKV = int64(tokens) * int64(min(2, c.Layers)*c.KVHeads*c.pairBytes())
 	e.TokenKV = int64(c.Layers * c.KVHeads * c.pairBytes())
 	e.KV = e.TokenKV * int64(tokens)
 	inside := (c.Heads+2*c.KVHeads)*c.Dim + c.Heads*c.Dim + 2*c.Width + 3*c.Inner // of a row inside a layer
@@ -78,7 +78,7 @@ func survey(ctx context.Context, model string) (hub.Survey, error) {
 }
 
 // Fits is the smallest ratio at which the model, the context and an answer fit into so many bytes when PrefillWith
-// presses layer by layer: 0 when nothing has to go, and false when not even the weights and one layer fit.
+// presses layer by layer: 0 when nothing has to go, and false when not even the weights and two layers fit.
 func (e Estimate) Fits(bytes int64) (ratio float64, ok bool) {
 	left := bytes - e.Weights - e.Activations
 	if left >= e.KV {

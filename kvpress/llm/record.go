@@ -85,32 +85,37 @@ func (s *Session) recorder(r Record) func(layer int) error {
 	return func(layer int) error {
 		start := time.Now()
 		defer func() { s.recordSeconds += since(start) }()
-		l, err := s.layer(layer)
-		if err != nil {
-			return err
-		}
-		for _, w := range r.Windows {
-			if _, err := l.Attention(min(w, len(s.ids)), nil); err != nil {
-				return err
-			}
-		}
-		for _, skip := range r.Moments {
-			if skip < len(s.ids) {
-				if _, _, err := l.QueryMoments(skip); err != nil {
-					return err
-				}
-			}
-		}
-		for _, p := range r.Norms {
-			if _, err := l.OutputNorms(p); err != nil {
-				return err
-			}
-		}
-		if r.Sums {
-			_, err = l.AttentionSums()
-		}
+		return s.find(layer, r)
+	}
+}
+
+// find finds the numbers of a record in one layer.
+func (s *Session) find(layer int, r Record) error {
+	l, err := s.layer(layer)
+	if err != nil {
 		return err
 	}
+	for _, w := range r.Windows {
+		if _, err := l.Attention(min(w, len(s.ids)), nil); err != nil {
+			return err
+		}
+	}
+	for _, skip := range r.Moments {
+		if skip < len(s.ids) {
+			if _, _, err := l.QueryMoments(skip); err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range r.Norms {
+		if _, err := l.OutputNorms(p); err != nil {
+			return err
+		}
+	}
+	if r.Sums {
+		_, err = l.AttentionSums()
+	}
+	return err
 }
 
 // An onlooker notes in a record what a press asks a made-up layer for.

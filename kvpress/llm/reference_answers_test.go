@@ -112,10 +112,17 @@ func curveSpelling(press string, ratio float64) string {
 	return fmt.Sprintf("%s:%v", press, ratio)
 }
 
-// smolLM2 is the folder of the pulled model.
+// smolLM2 is the folder of the pulled model, or made of the GGUF that KVNOTES_SMOLLM2 names.
 func smolLM2(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("KVNOTES_SMOLLM2")
+	if strings.HasSuffix(dir, ".gguf") {
+		made := filepath.Join(t.TempDir(), "smollm2")
+		if err := errors.Join(os.Mkdir(made, 0o755), hub.Convert(context.Background(), dir, made, nil)); err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
 	if dir == "" {
 		dir = "smollm2"
 	}

@@ -2,7 +2,6 @@ package llm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -308,68 +307,6 @@ func (s *Session) pressed(p kvpress.Press, plans []kvpress.Plan, during duringAn
 		s.next = s.cache.Len(0, 0)
 	}
 	return nil
-}
-
-// ErrWaits is what PrefillWith says of a press that cannot compress one layer after the other.
-var ErrWaits = errors.New("waits for the scores of all layers")
-
-// PrefillWith reads a text and compresses every layer as soon as it is done, so that never more than one layer is
-// whole: the peak of memory falls, not only the end. Presses that wait for all layers are refused.
-func (m *LLM) PrefillWith(ctx context.Context, text string, p kvpress.Press) (*Session, error) {
-	before, after, err := m.Frame(text)
-	if err != nil {
-		return nil, err
-	}
-	s, err := m.PrefillTokensWith(ctx, m.Tokenizer.Encode(before), p)
-	if err == nil {
-		s.suffix = after
-	}
-	return s, err
-}
-
-// PrefillTokensWith is PrefillWith for token numbers as they are, without a template.
-func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press) (*Session, error) {
-	s, err := m.newSession(ids)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.prepareOne(); err != nil {
-		return nil, err
-	}
-	now, during := apart(p)
-	plans := make([]kvpress.Plan, m.Config.Layers)
-	err = s.prefill(ctx, func(layer int) error {
-		if now == nil {
-			return nil
-		}
-		if err := m.decoder.wait(s.record[layer]); err != nil { // so that the time of the press is its own
-			return err
-		}
-		start := time.Now()
-		plan, err := kvpress.PlanLayer(now, layer, s.layer)
-		if err == nil && plan.Rerotate && m.Config.mixed() {
-			err = errMoves
-		}
-		if err != nil {
-			return fmt.Errorf("press %s: %w", p.Name(), err)
-		}
-		if plan.Wait != nil {
-			return fmt.Errorf("press %s %w and cannot compress layer by layer: Prefill first, then Press", p.Name(), ErrWaits)
-		}
-		plans[layer], s.memos[layer] = plan, &kvpress.Memo{} // what it found has done its work
-		err = s.cache.Apply(layer, plan, m.decoder.rope(len(ids)))
-		s.pressSeconds += since(start)
-		return err
-	})
-	s.record = nil
-	if err != nil {
-		return nil, err
-	}
-	s.prefillSeconds -= s.pressSeconds
-	if now == nil {
-		plans = nil
-	}
-	return s, s.pressed(p, plans, during)
 }
 
 // Fork makes a session that shares the context and appends its own pairs, so that several questions can be answered

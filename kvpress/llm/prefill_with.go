@@ -1,0 +1,142 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kvnotes/kvnotes/kvpress"
+)
+
+// ErrWaits is what PrefillWith says of a press that cannot compress one layer after the other.
+var ErrWaits = errors.New("waits for the scores of all layers")
+
+// PrefillWith reads a text and compresses every layer as soon as it is done, so that never more than two layers are
+// whole: the peak of memory falls, not only the end. A press of the catalogue plans a layer while the next one is
+// computed, where what it asks for can be found before. Presses that wait for all layers are refused.
+func (m *LLM) PrefillWith(ctx context.Context, text string, p kvpress.Press) (*Session, error) {
+	before, after, err := m.Frame(text)
+	if err != nil {
+		return nil, err
+	}
+	s, err := m.PrefillTokensWith(ctx, m.Tokenizer.Encode(before), p)
+	if err == nil {
+		s.suffix = after
+	}
+	return s, err
+}
+
+// PrefillTokensWith is PrefillWith for token numbers as they are, without a template. PressSeconds is then how long the
+// press held the prefill up.
+func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press) (*Session, error) {
+	s, err := m.newSession(ids)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prepareOne(); err != nil {
+		return nil, err
+	}
+	now, during := apart(p)
+	after := func(int) error { return nil }
+	if now == nil {
+		err = s.prefill(ctx, after)
+	} else {
+		s.plans = make([]kvpress.Plan, m.Config.Layers)
+		b := &behind{s: s, p: now, needs: m.needs(now)}
+		if err = s.prefill(ctx, b.after); err == nil {
+			err = b.end()
+		} else {
+			b.settle() // it reads the cache
+		}
+		s.prefillSeconds -= s.pressSeconds
+	}
+	s.record = nil
+	if err != nil {
+		return nil, err
+	}
+	return s, s.pressed(p, s.plans, during)
+}
+
+// needs is what a press asks a layer for, where that is known and can be found at once; nil where it is not.
+func (m *LLM) needs(p kvpress.Press) *Record {
+	if _, err := kvpress.Parse(p.Name()); err != nil { // a press of somebody's own plans no made-up layers unasked
+		return nil
+	}
+	r, err := m.Light(p)
+	if err != nil || r.Hidden {
+		return nil
+	}
+	return &r
+}
+
+// behind presses the layers of a prefill: each while the next one is computed, if the press's needs are known.
+type behind struct {
+	s     *Session
+	p     kvpress.Press
+	needs *Record
+	layer int        // that is planned now
+	plan  chan error // of that layer; nil when there is none
+}
+
+// after is called when a layer is whole.
+func (b *behind) after(layer int) error {
+	if err := b.end(); err != nil { // the device still works on this layer
+		return err
+	}
+	if err := b.s.model.decoder.wait(b.s.record[layer]); err != nil { // so that the time of the press is its own
+		return err
+	}
+	start := time.Now()
+	if b.needs != nil {
+		if err := b.s.find(layer, *b.needs); err != nil {
+			return err
+		}
+	}
+	b.s.pressSeconds += since(start)
+	plan := make(chan error, 1)
+	b.layer, b.plan = layer, plan
+	go func() {
+		var err error
+		b.s.plans[layer], err = kvpress.PlanLayer(b.p, layer, b.s.layer)
+		plan <- err
+	}()
+	if b.needs != nil {
+		return nil
+	}
+	return b.end()
+}
+
+// settle waits for the plan of a layer.
+func (b *behind) settle() error {
+	if b.plan == nil {
+		return nil
+	}
+	defer func() { b.plan = nil }()
+	return <-b.plan
+}
+
+// end waits for the plan of a layer, if there is one, and compacts the layer.
+func (b *behind) end() error {
+	if b.plan == nil {
+		return nil
+	}
+	start := time.Now()
+	defer func() { b.s.pressSeconds += since(start) }()
+	s, plan := b.s, &b.s.plans[b.layer]
+	err := b.settle()
+	switch {
+	case err != nil:
+	case plan.Rerotate && s.model.Config.mixed():
+		err = errMoves
+	case plan.Wait != nil:
+		return fmt.Errorf("press %s %w and cannot compress layer by layer: Prefill first, then Press", b.p.Name(), ErrWaits)
+	default:
+		s.memos[b.layer] = &kvpress.Memo{} // what it found has done its work
+		err = s.cache.Apply(b.layer, *plan, s.model.decoder.rope(len(s.ids)))
+	}
+	if err != nil {
+		err = fmt.Errorf("press %s: %w", b.p.Name(), err)
+	}
+	return err
+}
