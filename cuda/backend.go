@@ -70,6 +70,7 @@ func (b *Backend) Memory() (held, peak int64) {
 	d.enter()
 	defer d.leave()
 	d.collect()
+	d.trim()
 	held, peak = d.held, d.peak
 	d.peak = held
 	return held, peak
@@ -368,6 +369,7 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 	table := cache.tables[a.Layer]
 	s := &shape{int32(a.Heads), int32(a.KVHeads), int32(a.Dim), int32(n), int32(table.room), int32(a.Window), a.Scale}
 	if one {
+		d.trim()
 		s.room = 0 // place has it
 		d.queue.places = append(d.queue.places, place{table.at, int32(table.room), int32(a.Positions[0]), before})
 		d.later(verb{do: attendRow, dst: pointer(dst), x: pointer(qkv), look: look{shape: *s, kernel: kernels[s.dim], freq: b.rotation(a.Rope), half: int32(len(a.Rope.Freq)),

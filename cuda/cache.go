@@ -255,7 +255,7 @@ func (c *Cache) take(from *Cache, layer int, p kvpress.Plan, rope tensor.Rope) e
 	row := int32(int64(c.shape.Dim) * c.kind.bytes() / 16)
 	d.launch("gather", size{x: (most + 7) / 8, y: len(heads), threads: 256}, c.tables[layer].at, source.at, room, first, int32(c.tables[layer].room), int32(source.room), row)
 	if c == from {
-		d.free(left.at)
+		d.retire(left.at)
 		c.dropPages(old)
 	}
 	return c.squeeze(layer)
@@ -404,6 +404,7 @@ func (c *Cache) Close() {
 	defer c.device.leave()
 	runtime.SetFinalizer(c, nil)
 	c.drop()
+	c.device.trim()
 }
 
 func (c *Cache) dropPages(heads []head) {

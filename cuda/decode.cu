@@ -220,11 +220,13 @@ LOOK(look_256, 256, false)
 LOOK(look_few_64, 64, true)
 LOOK(look_few_128, 128, true)
 
-// gathered puts the parts that so many blocks of look found together: a block takes 32 channels of one query head, its 8
-// warps every eighth part.
-extern "C" __global__ void __launch_bounds__(256) gathered(float *dst, const float *part, const Place *place, Shape s, int grid) {
+// gathered puts the parts that so many blocks of look found together: a block takes 32 channels of one query head, its
+// warps share the parts.
+constexpr int GATHERERS = 16; // warps
+
+extern "C" __global__ void __launch_bounds__(32 * GATHERERS) gathered(float *dst, const float *part, const Place *place, Shape s, int grid) {
   __shared__ Pages pages;
-  __shared__ float sums[8][32], tops[8], totals[8];
+  __shared__ float sums[GATHERERS][32], tops[GATHERERS], totals[GATHERERS];
   next();
   count(&pages, place, s.kvHeads, s.window);
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = s.heads / s.kvHeads, h = blockIdx.x / group, dim = s.dim;
@@ -238,25 +240,25 @@ extern "C" __global__ void __launch_bounds__(256) gathered(float *dst, const flo
   size_t step = (size_t)group * (dim + 2);
   const float *p = part + (size_t)(from + h) * step + blockIdx.x % group * (dim + 2);
   waited();
+  // First the largest score of all parts, then the sums, so that no load waits for another.
   float top = -INFINITY, total = 0, sum = 0;
-  for (int b = warp + from; b <= to; b += 8) {
-    const float *x = p + (b - from) * step;
-    float above = fmaxf(top, x[dim]);
-    if (above == -INFINITY) continue;
-    float old = exp2f(top - above), fresh = exp2f(x[dim] - above);
-    total = total * old + x[dim + 1] * fresh;
-    sum = sum * old + (channel < dim ? x[channel] : 0) * fresh;
-    top = above;
+  for (int b = threadIdx.x; b <= to - from; b += 32 * GATHERERS) top = fmaxf(top, p[b * step + dim]);
+  for (int i = 16; i > 0; i /= 2) top = fmaxf(top, __shfl_xor_sync(~0u, top, i));
+  if (lane == 0) tops[warp] = top;
+  __syncthreads();
+  for (int w = 0; w < GATHERERS; w++) top = fmaxf(top, tops[w]);
+#pragma unroll 4
+  for (int b = warp; b <= to - from; b += GATHERERS) {
+    const float *x = p + b * step;
+    float factor = exp2f(x[dim] - top);
+    total += x[dim + 1] * factor;
+    sum += (channel < dim ? x[channel] : 0) * factor;
   }
   sums[warp][lane] = sum;
-  if (lane == 0) tops[warp] = top, totals[warp] = total;
+  if (lane == 0) totals[warp] = total;
   __syncthreads();
   if (warp > 0 || channel >= dim) return;
-  for (int w = 0; w < 8; w++) top = fmaxf(top, tops[w]);
   sum = total = 0;
-  for (int w = 0; w < 8; w++) {
-    float shrink = exp2f(tops[w] - top);
-    sum += sums[w][lane] * shrink, total += totals[w] * shrink;
-  }
+  for (int w = 0; w < GATHERERS; w++) sum += sums[w][lane], total += totals[w];
   dst[(size_t)blockIdx.x * dim + channel] = sum / total;
 }

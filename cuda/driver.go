@@ -48,6 +48,8 @@ import (
 	"unsafe"
 
 	"gorgonia.org/cu"
+
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
 //go:generate sh build.sh
@@ -288,47 +290,38 @@ func (d *device) launch(name string, s size, arguments ...interface{}) {
 		return
 	}
 	at := 0
-	put := func(p unsafe.Pointer, n int) { copy(d.arguments[at:], unsafe.Slice((*byte)(p), n)) }
 	for i, argument := range arguments {
 		at = (at + 7) / 8 * 8
 		d.offsets[i] = C.int(at)
-		n := 0
+		var from unsafe.Pointer
+		var n uintptr
 		switch v := argument.(type) {
 		case cu.DevicePtr:
-			n = 8
-			put(unsafe.Pointer(&v), n)
+			from, n = unsafe.Pointer(&v), unsafe.Sizeof(v)
 		case int32:
-			n = 4
-			put(unsafe.Pointer(&v), n)
+			from, n = unsafe.Pointer(&v), unsafe.Sizeof(v)
 		case int64:
-			n = 8
-			put(unsafe.Pointer(&v), n)
+			from, n = unsafe.Pointer(&v), unsafe.Sizeof(v)
 		case float32:
-			n = 4
-			put(unsafe.Pointer(&v), n)
+			from, n = unsafe.Pointer(&v), unsafe.Sizeof(v)
 		case *shape:
-			n = int(unsafe.Sizeof(*v))
-			put(unsafe.Pointer(v), n)
+			from, n = unsafe.Pointer(v), unsafe.Sizeof(*v)
 		case *lens:
-			n = int(unsafe.Sizeof(*v))
-			put(unsafe.Pointer(v), n)
+			from, n = unsafe.Pointer(v), unsafe.Sizeof(*v)
 		case *split:
-			n = int(unsafe.Sizeof(*v))
-			put(unsafe.Pointer(v), n)
+			from, n = unsafe.Pointer(v), unsafe.Sizeof(*v)
 		case *starts:
-			n = int(unsafe.Sizeof(*v))
-			put(unsafe.Pointer(v), n)
+			from, n = unsafe.Pointer(v), unsafe.Sizeof(*v)
 		case *tensorMap:
-			n = int(unsafe.Sizeof(*v))
-			put(unsafe.Pointer(v), n)
+			from, n = unsafe.Pointer(v), unsafe.Sizeof(*v)
 		case *voters:
-			n = int(unsafe.Sizeof(*v))
-			put(unsafe.Pointer(v), n)
+			from, n = unsafe.Pointer(v), unsafe.Sizeof(*v)
 		default:
 			d.fail(fmt.Errorf("cuda: kernel %s: an argument of type %T cannot be passed", name, v))
 			return
 		}
-		at += n
+		copy(d.arguments[at:], unsafe.Slice((*byte)(from), n))
+		at += int(n)
 	}
 	z, early := max(1, s.z), C.int(0)
 	if s.early && d.early {
@@ -379,7 +372,7 @@ func upload[T any](d *device, to cu.DevicePtr, from []T) {
 	if len(from) == 0 || d.err != nil {
 		return
 	}
-	bytes := int(len(from)) * int(unsafe.Sizeof(from[0]))
+	bytes := len(from) * int(unsafe.Sizeof(from[0]))
 	source := unsafe.Pointer(&from[0])
 	if bytes > landingBytes {
 		d.fail(cu.MemcpyHtoDAsync(to, source, int64(bytes), d.stream))
@@ -404,17 +397,33 @@ func (d *device) wait() {
 // landingBytes is room for the logits of any vocabulary, and for the lists of pairs that stay in a layer.
 const landingBytes = 8 << 20
 
-// download copies numbers to the host when all work before is done.
+// download copies numbers to the host when all work before is done: half a landing is on its way while the other half is
+// taken away.
 func download[T any](d *device, to []T, from cu.DevicePtr) {
-	each := landingBytes / int(unsafe.Sizeof(*new(T)))
-	for len(to) > 0 && d.err == nil {
-		part := to[:min(each, len(to))]
-		bytes := int64(len(part)) * int64(unsafe.Sizeof(part[0]))
-		d.fail(cu.MemcpyDtoHAsync(d.landing, from, bytes, d.stream)) // behind all copies that read the landing
-		d.wait()
-		copy(unsafe.Slice((*byte)(unsafe.Pointer(&part[0])), bytes), unsafe.Slice((*byte)(d.landing), bytes))
-		to, from = to[len(part):], from+cu.DevicePtr(bytes)
+	bytes := len(to) * int(unsafe.Sizeof(*new(T)))
+	if bytes == 0 || d.err != nil {
+		return
 	}
+	target := unsafe.Slice((*byte)(unsafe.Pointer(&to[0])), bytes)
+	part := func(i int) int { return min(landingBytes/2, bytes-i*landingBytes/2) } // bytes of part i
+	fetch := func(i int) { // behind all copies that read the landing
+		if part(i) > 0 {
+			d.fail(cu.MemcpyDtoHAsync(unsafe.Add(d.landing, i%2*landingBytes/2), from+cu.DevicePtr(i*landingBytes/2), int64(part(i)), d.stream))
+		}
+	}
+	fetch(0)
+	for i := 0; part(i) > 0 && d.err == nil; i++ {
+		d.wait()
+		fetch(i + 1)
+		take(target[i*landingBytes/2:][:part(i)], unsafe.Add(d.landing, i%2*landingBytes/2))
+	}
+}
+
+// take copies bytes, many of them with several processors: the first touch of memory costs more than the copy.
+func take(to []byte, from unsafe.Pointer) {
+	const each = 512 << 10
+	source := unsafe.Slice((*byte)(from), len(to))
+	tensor.Parallel((len(to)+each-1)/each, func(i int) { copy(to[i*each:min(len(to), (i+1)*each)], source[i*each:]) })
 }
 
 // gib prints a number of bytes.

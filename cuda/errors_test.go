@@ -127,7 +127,8 @@ func TestOutOfMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids := randomTokens(m, 8000)
+	m.Config.MaxPositions = 20000
+	ids := randomTokens(m, 16000)
 	s, err := m.PrefillTokens(context.Background(), ids[:500], llm.Full())
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +151,7 @@ func TestOutOfMemory(t *testing.T) {
 		}
 	}
 	if refused == 0 {
-		t.Error("8,000 tokens never ran out of memory")
+		t.Error("16,000 tokens never ran out of memory")
 	}
 	long, err := m.PrefillTokens(context.Background(), ids, llm.Full())
 	if err != nil {

@@ -2,7 +2,11 @@
 
 package cuda
 
-import "github.com/kvnotes/kvnotes/kvpress/llm"
+import (
+	"gorgonia.org/cu"
+
+	"github.com/kvnotes/kvnotes/kvpress/llm"
+)
 
 // Older makes a backend do with the kernels of cards before compute capability 9.0.
 func Older(b llm.Backend) { b.(*Backend).device.wide = false }
@@ -20,4 +24,15 @@ func Planned(b llm.Backend) (n int) {
 		}
 	}
 	return n
+}
+
+// Free is how much memory of the card the driver says is free.
+func Free(b llm.Backend) int64 {
+	d := b.(*Backend).device
+	d.enter()
+	defer d.leave()
+	d.collect()
+	free, _, err := cu.MemInfo()
+	d.fail(err)
+	return free
 }

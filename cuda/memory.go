@@ -26,6 +26,7 @@ type memory struct {
 
 	retired []cu.DevicePtr    // blocks to be freed when the card has done its work: to free one is to wait for it
 	slabs   map[int64][]*slab // with free pages, by the bytes of a page
+	spare   []cu.DevicePtr    // memory of slabs that no page is left of: the next slab may have it
 	lowest  cu.DevicePtr      // where the first slab ever taken begins, by address
 	highest cu.DevicePtr      // and the last one ends
 	skew    cu.DevicePtr      // bits of the addresses of slabs below 2 MiB, of all slabs; cuMemAlloc has always given none
@@ -53,6 +54,7 @@ func (d *device) alloc(bytes int64) (cu.DevicePtr, error) {
 	at, err := cu.MemAlloc(bytes)
 	for try := 0; err != nil && try < 3; try++ {
 		d.collect()
+		d.trim()
 		at, err = cu.MemAlloc(bytes)
 	}
 	if err != nil {
@@ -154,7 +156,7 @@ func (d *device) freeAll() {
 	for at := range d.blocks {
 		d.free(at)
 	}
-	d.slabs, d.scratch, d.retired = nil, nil, nil
+	d.slabs, d.spare, d.scratch, d.retired = nil, nil, nil, nil
 }
 
 // slabBytes is how much memory pages are taken from the device at a time.
@@ -180,7 +182,7 @@ type page struct {
 func (d *device) newPage(bytes int64, maker *ledger) (*page, error) {
 	slabs := d.slabs[bytes]
 	if len(slabs) == 0 {
-		at, err := d.alloc(max(slabBytes, bytes))
+		at, err := d.slabMemory(max(slabBytes, bytes))
 		if err != nil {
 			return nil, err
 		}
@@ -223,6 +225,25 @@ func (d *device) dropPage(p *page) {
 	}
 	if len(s.free) == s.all {
 		d.slabs[bytes] = slices.DeleteFunc(d.slabs[bytes], func(other *slab) bool { return other == s })
-		d.free(s.at)
+		d.spare = append(d.spare, s.at)
 	}
+}
+
+// slabMemory takes memory for a slab: spare memory first, for the driver waits for the card when it takes memory back.
+func (d *device) slabMemory(bytes int64) (cu.DevicePtr, error) {
+	for i, at := range d.spare {
+		if d.blocks[at] == bytes {
+			d.spare = slices.Delete(d.spare, i, i+1)
+			return at, nil
+		}
+	}
+	return d.alloc(bytes)
+}
+
+// trim gives spare memory back.
+func (d *device) trim() {
+	for _, at := range d.spare {
+		d.free(at)
+	}
+	d.spare = nil
 }

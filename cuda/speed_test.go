@@ -27,8 +27,10 @@ type figure struct {
 	How            string  `json:"how"` // "copy": Prefill, then Press; "with": PrefillWith
 	PrefillSeconds float64 `json:"prefill_seconds"`
 	PressSeconds   float64 `json:"press_seconds"`
+	Overhead       float64 `json:"overhead"` // what prefill and press take more than a prefill without any press, as a share of that
 	TokenMillis    float64 `json:"token_millis"` // median of a decoded token, choosing it included
 	KVBytes        int64   `json:"kv_bytes"`
+	KVShare        float64 `json:"kv_share"` // of the bytes of the whole context
 	PeakBytes      int64   `json:"peak_bytes"` // of everything on the card, prefill and press
 	Longest        int     `json:"longest_head"`
 	Shortest       int     `json:"shortest_head"`
@@ -42,7 +44,7 @@ func TestSpeed(t *testing.T) {
 		t.Skip("NOT RUN: KVNOTES_RESULTS names no file for the figures")
 	}
 	b := open(t, cuda.Options{})
-	dir, err := os.MkdirTemp("/dev/shm", "kvnotes")
+	dir, err := os.MkdirTemp("/dev/shm", "kvnotes") //nolint:usetesting // 16 GiB: memory, not a disk
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,20 +100,29 @@ func measure(t *testing.T, b *cuda.Backend, m *llm.LLM, tokens int, note func(fi
 	for i := range ids {
 		ids[i] = r.IntN(m.Config.Vocabulary)
 	}
-	take := func(s *llm.Session, how string) {
+	b.Memory()
+	plain, err := m.PrefillTokens(ctx, ids, llm.KeysOnly())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare := plain.PrefillSeconds()
+	plain.Close()
+	take := func(s *llm.Session, how string) figure {
 		_, peak := b.Memory()
 		a, err := s.AskTokens(ctx, ids[:1], 33, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		f := figure{Context: tokens, Press: s.PressName(), How: how, PrefillSeconds: s.PrefillSeconds(), PressSeconds: s.PressSeconds(), TokenMillis: a.TokenMillis,
-			KVBytes: s.Bytes().KV, PeakBytes: peak, Shortest: tokens}
+			KVBytes: s.Bytes().KV, KVShare: float64(s.Bytes().KV) / float64(s.Bytes().Full), PeakBytes: peak, Shortest: tokens}
+		f.Overhead = (f.PrefillSeconds+f.PressSeconds)/bare - 1
 		for _, layer := range s.Lens() {
 			for _, n := range layer {
 				f.Longest, f.Shortest = max(f.Longest, n), min(f.Shortest, n)
 			}
 		}
 		note(f)
+		return f
 	}
 	b.Memory()
 	whole, err := m.PrefillTokens(ctx, ids, llm.Record{Windows: []int{64}})
@@ -129,14 +140,21 @@ func measure(t *testing.T, b *cuda.Backend, m *llm.LLM, tokens int, note func(fi
 		s.Close()
 	}
 	whole.Close()
-	for _, p := range presses {
+	for i, p := range presses {
 		b.Memory()
 		s, err := m.PrefillTokensWith(ctx, ids, p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		take(s, "with")
+		f := take(s, "with")
 		s.Close()
+		stays := []float64{0.5, 0.1}[i]
+		if tokens >= 32768 && (f.KVShare > 1.03*stays || f.KVShare < 0.97*stays) {
+			t.Errorf("%s of %d tokens: %.4f of the bytes stay", f.Press, tokens, f.KVShare)
+		}
+		if most := []float64{37.6, 31.2}[i]; tokens == 131072 && float64(f.PeakBytes)/(1<<30) > most { // GiB, of kvpress with equal heads
+			t.Errorf("%s of %d tokens: a peak of %.1f GiB, at most %.1f are wanted", f.Press, tokens, float64(f.PeakBytes)/(1<<30), most)
+		}
 	}
 }
 
@@ -247,33 +265,39 @@ func write8B(t *testing.T, dir string) {
 	}
 }
 
-// TestNothingLeaks opens and closes sessions and compares the memory of the card.
+// TestNothingLeaks opens and closes sessions and compares the memory of the card, as we count it and as the driver does.
 func TestNothingLeaks(t *testing.T) {
 	b := open(t, cuda.Options{})
 	m, err := llm.Load("needle", b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var first int64
+	var first, firstFree int64
 	for i := range 51 {
 		s, err := m.Prefill(context.Background(), "The warehouse of Lisbon keeps 42 crates.", llm.Full())
 		if err != nil {
 			t.Fatal(err)
 		}
-		pressed, err := s.Press(parse(t, "snapkv(window=4):0.5"))
-		if err != nil {
-			t.Fatal(err)
+		for _, spelling := range []string{"snapkv(window=4):0.5", "quantise(bits=4)"} {
+			pressed, err := s.Press(parse(t, spelling))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := pressed.Ask(context.Background(), "How many?", 5); err != nil {
+				t.Fatal(err)
+			}
+			pressed.Close()
 		}
-		if _, err := pressed.Ask(context.Background(), "How many?", 5); err != nil {
-			t.Fatal(err)
-		}
-		pressed.Close()
 		s.Close()
 		if i == 0 {
 			first, _ = b.(*cuda.Backend).Memory()
+			firstFree = cuda.Free(b)
 		}
 	}
 	if held, _ := b.(*cuda.Backend).Memory(); held > first+1<<20 {
 		t.Errorf("%d bytes are held after one session, %d after 51", first, held)
+	}
+	if free := cuda.Free(b); free < firstFree-1<<20 {
+		t.Errorf("%d bytes of the card are free after one session, %d after 51", firstFree, free)
 	}
 }

@@ -196,7 +196,7 @@ func (d *device) lookAt(v verb, at, parts cu.DevicePtr) {
 	group, blocks := int(l.heads/l.kvHeads), d.lookBlocks()
 	d.launch(l.kernel, size{x: blocks, y: (group + 7) / 8, threads: 128, shared: 3 * 2 * 2 * pagePairs * int(l.dim+8), early: true},
 		parts, v.x, at, s)
-	d.launch("gathered", size{x: int(l.heads), y: int(l.dim+31) / 32, threads: 256, early: true}, v.dst, parts, at, s, int32(blocks))
+	d.launch("gathered", size{x: int(l.heads), y: int(l.dim+31) / 32, threads: 512, early: true}, v.dst, parts, at, s, int32(blocks))
 }
 
 // lookKernels are the kernels for one token, by the channels of a head.

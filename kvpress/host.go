@@ -240,11 +240,13 @@ func (s *Host) Attention(last int, rowWeights []float32) (tensor.Mat, error) {
 	if rowWeights != nil {
 		return s.attentionSum(last, rowWeights)
 	}
-	return s.Memo.ofPairs(attentionName(last), func() (tensor.Mat, error) {
-		rowWeights := ones(last)
-		tensor.Scale(rowWeights, 1/float32(last))
-		return s.attentionSum(last, rowWeights)
-	})
+	return s.Memo.ofPairs(attentionName(last), func() (tensor.Mat, error) { return s.meanAttention(last) })
+}
+
+func (s *Host) meanAttention(last int) (tensor.Mat, error) {
+	rowWeights := ones(last)
+	tensor.Scale(rowWeights, 1/float32(last))
+	return s.attentionSum(last, rowWeights)
 }
 
 func (s *Host) attentionSum(last int, rowWeights []float32) (tensor.Mat, error) {

@@ -210,6 +210,19 @@ func (l *Layer) Attention(last int, rowWeights []float32) (tensor.Mat, error) {
 	return m, l.at("", err)
 }
 
+// RecordAttention finds the mean attention of the last queries for who asks later, and copies nothing.
+func (l *Layer) RecordAttention(last int) error {
+	host, ok := l.source.(*Host)
+	if !ok || host.Memo == nil {
+		_, err := l.Attention(last, nil)
+		return err
+	}
+	if err := l.checkLast(last); err != nil {
+		return err
+	}
+	return l.at("", host.Memo.remember(attentionName(last), func() (tensor.Mat, error) { return host.meanAttention(last) }))
+}
+
 // AttentionMax is Attention with the largest weighted entry instead of the sum; nil weights count 1 each.
 func (l *Layer) AttentionMax(last int, rowWeights []float32) (tensor.Mat, error) {
 	if err := l.checkLast(last); err != nil {

@@ -51,18 +51,25 @@ func (m *Memo) ofPairs(name string, find func() (tensor.Mat, error)) (tensor.Mat
 	if m == nil {
 		return find()
 	}
+	if err := m.remember(name, find); err != nil {
+		return tensor.Mat{}, err
+	}
+	return m.Get(name).Clone(), nil
+}
+
+// remember finds the numbers of a name, if they are not there.
+func (m *Memo) remember(name string, find func() (tensor.Mat, error)) error {
 	m.mu.Lock()
-	x, ok := m.pairs[name]
+	_, ok := m.pairs[name]
 	m.mu.Unlock()
 	if ok {
-		return x.Clone(), nil
+		return nil
 	}
 	x, err := find()
-	if err != nil {
-		return x, err
+	if err == nil {
+		m.Set(name, x)
 	}
-	m.Set(name, x)
-	return x.Clone(), nil
+	return err
 }
 
 // ofQueries returns copies of the moments without the first tokens, and finds them the first time.

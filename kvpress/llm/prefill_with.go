@@ -47,7 +47,7 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 		if err = s.prefill(ctx, b.after); err == nil {
 			err = b.end()
 		} else {
-			b.settle() // it reads the cache
+			err = errors.Join(err, b.settle()) // it reads the cache
 		}
 		s.prefillSeconds -= s.pressSeconds
 	}

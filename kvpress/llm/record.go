@@ -96,7 +96,7 @@ func (s *Session) find(layer int, r Record) error {
 		return err
 	}
 	for _, w := range r.Windows {
-		if _, err := l.Attention(min(w, len(s.ids)), nil); err != nil {
+		if err := l.RecordAttention(min(w, len(s.ids))); err != nil {
 			return err
 		}
 	}
