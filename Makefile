@@ -8,7 +8,7 @@ FUZZED  := $(shell grep -rl --include='*_test.go' '^func Fuzz' kernel kvpress cu
 FUZZTIME ?= 90s
 
 .DEFAULT_GOAL := help
-.PHONY: help dist dist-check package-check demo lab test test-long fuzz tiny notebooks build venv kernel model cuda cuda-bundle lint fmt fresh generate bench bench-presses bench-kernel reference clean
+.PHONY: help dist dist-check package-check demo lab test test-long fuzz tiny notebooks build venv kernel model cuda cuda-bundle lint lint-cuda fmt fresh generate bench bench-presses bench-kernel reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,10 @@ cuda: ## build bin/kvnotes-cuda and the tests that a machine with a GPU can run 
 	eval "$$(sh cuda/build.sh env)" && go vet -tags cuda ./cuda ./kvpress/llm ./kernel/kvnotes && \
 		go build -tags cuda -ldflags='-s -w' -o bin/kvnotes-cuda ./kernel/kvnotes && \
 		go test -c -tags cuda -ldflags='-s -w' -o bin/cuda.test ./cuda && go test -c -tags cuda -ldflags='-s -w' -o bin/llm-cuda.test ./kvpress/llm
+
+lint-cuda: ## what lint checks, of the code that only the tag cuda builds, and the tests of the driver that need no GPU
+	eval "$$(sh cuda/build.sh env)" && $(GOLANGCI) run --allow-parallel-runners --build-tags cuda ./cuda ./kvpress/llm && \
+		go test -tags cuda -timeout 2m -run Driver ./cuda
 
 cuda-bundle: cuda ## pack what cuda/run.sh needs on a machine with a GPU into build/cuda-bundle.tgz
 	git describe --always --dirty >cuda/commit

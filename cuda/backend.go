@@ -372,8 +372,10 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 		d.trim()
 		s.room = 0 // place has it
 		d.queue.places = append(d.queue.places, place{table.at, int32(table.room), int32(a.Positions[0]), before})
-		d.later(verb{do: attendRow, dst: pointer(dst), x: pointer(qkv), look: look{shape: *s, kernel: kernels[s.dim], freq: b.rotation(a.Rope), half: int32(len(a.Rope.Freq)),
-			ropeScale: a.Rope.Scale, queryNorm: vector(a.QueryNorm), keyNorm: vector(a.KeyNorm), epsilon: a.Epsilon}}, dst.Mem, qkv.Mem)
+		d.later(verb{do: attendRow, dst: pointer(dst), x: pointer(qkv), look: look{
+			shape: *s, kernel: kernels[s.dim], freq: b.rotation(a.Rope), half: int32(len(a.Rope.Freq)),
+			ropeScale: a.Rope.Scale, queryNorm: vector(a.QueryNorm), keyNorm: vector(a.KeyNorm), epsilon: a.Epsilon,
+		}}, dst.Mem, qkv.Mem)
 		return
 	}
 	table = cache.widened(a.Layer)

@@ -406,7 +406,7 @@ func download[T any](d *device, to []T, from cu.DevicePtr) {
 	}
 	target := unsafe.Slice((*byte)(unsafe.Pointer(&to[0])), bytes)
 	part := func(i int) int { return min(landingBytes/2, bytes-i*landingBytes/2) } // bytes of part i
-	fetch := func(i int) { // behind all copies that read the landing
+	fetch := func(i int) {                                                         // behind all copies that read the landing
 		if part(i) > 0 {
 			d.fail(cu.MemcpyDtoHAsync(unsafe.Add(d.landing, i%2*landingBytes/2), from+cu.DevicePtr(i*landingBytes/2), int64(part(i)), d.stream))
 		}

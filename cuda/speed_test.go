@@ -27,10 +27,10 @@ type figure struct {
 	How            string  `json:"how"` // "copy": Prefill, then Press; "with": PrefillWith
 	PrefillSeconds float64 `json:"prefill_seconds"`
 	PressSeconds   float64 `json:"press_seconds"`
-	Overhead       float64 `json:"overhead"` // what prefill and press take more than a prefill without any press, as a share of that
+	Overhead       float64 `json:"overhead"`     // what prefill and press take more than a prefill without any press, as a share of that
 	TokenMillis    float64 `json:"token_millis"` // median of a decoded token, choosing it included
 	KVBytes        int64   `json:"kv_bytes"`
-	KVShare        float64 `json:"kv_share"` // of the bytes of the whole context
+	KVShare        float64 `json:"kv_share"`   // of the bytes of the whole context
 	PeakBytes      int64   `json:"peak_bytes"` // of everything on the card, prefill and press
 	Longest        int     `json:"longest_head"`
 	Shortest       int     `json:"shortest_head"`
@@ -113,8 +113,10 @@ func measure(t *testing.T, b *cuda.Backend, m *llm.LLM, tokens int, note func(fi
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := figure{Context: tokens, Press: s.PressName(), How: how, PrefillSeconds: s.PrefillSeconds(), PressSeconds: s.PressSeconds(), TokenMillis: a.TokenMillis,
-			KVBytes: s.Bytes().KV, KVShare: float64(s.Bytes().KV) / float64(s.Bytes().Full), PeakBytes: peak, Shortest: tokens}
+		f := figure{
+			Context: tokens, Press: s.PressName(), How: how, PrefillSeconds: s.PrefillSeconds(), PressSeconds: s.PressSeconds(), TokenMillis: a.TokenMillis,
+			KVBytes: s.Bytes().KV, KVShare: float64(s.Bytes().KV) / float64(s.Bytes().Full), PeakBytes: peak, Shortest: tokens,
+		}
 		f.Overhead = (f.PrefillSeconds+f.PressSeconds)/bare - 1
 		for _, layer := range s.Lens() {
 			for _, n := range layer {
