@@ -247,7 +247,7 @@ extern "C" __global__ void __launch_bounds__(32 * GATHERERS) gathered(float *dst
   if (lane == 0) tops[warp] = top;
   __syncthreads();
   for (int w = 0; w < GATHERERS; w++) top = fmaxf(top, tops[w]);
-#pragma unroll 4
+#pragma unroll 8
   for (int b = warp; b <= to - from; b += GATHERERS) {
     const float *x = p + b * step;
     float factor = exp2f(x[dim] - top);

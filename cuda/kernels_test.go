@@ -77,8 +77,8 @@ func TestKernelsAlone(t *testing.T) {
 	}
 	t.Logf("%s", text)
 	for _, f := range a.Attention {
-		if f.Bits == 16 && f.Ratio > 1.2 {
-			t.Errorf("%s of %d pairs in %d bits takes %.2f times as long as equal heads", f.Heads, f.Pairs, f.Bits, f.Ratio)
+		if f.Bits == 16 && f.Pairs > 1<<19 && f.Ratio > 1.2 { // with fewer pairs starting the kernels is what counts
+			t.Errorf("%s of %d pairs takes %.2f times as long as equal heads", f.Heads, f.Pairs, f.Ratio)
 		}
 	}
 	if first, last := a.Append[0], a.Append[len(a.Append)-1]; last.Micros > 1.2*first.Micros {
@@ -379,10 +379,14 @@ func TestVotes(t *testing.T) {
 	}
 	defer made.Close()
 	b := made.(*Backend)
-	for _, bits := range []int{0, 8, 4} {
+	formats, counts := []int{0, 8, 4}, []int{1, 64, 100}
+	if testing.Short() {
+		formats, counts = []int{0}, []int{100}
+	}
+	for _, bits := range formats {
 		c := noisy(t, b, 1, []int{700, 64, 129, 1000}, bits)
 		r := rand.New(rand.NewPCG(2, 2))
-		for _, rows := range []int{1, 64, 100} {
+		for _, rows := range counts {
 			for _, window := range []int{0, 90} {
 				l := &layer{b: b, cache: c, p: llm.Projections{Attention: llm.Attention{Heads: 8, KVHeads: 4, Dim: dim8B, Scale: 0.088, Window: window}}}
 				for h := range 4 {
