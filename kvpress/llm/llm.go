@@ -35,7 +35,7 @@ type LLM struct {
 // Load loads a model on a backend: "needle" (in the binary), "smollm2" (after `kvnotes pull smollm2`), the path of a
 // Hugging Face folder or of a GGUF file, or a name in the Hugging Face cache. Options may be left out.
 func Load(name string, b Backend, options ...Options) (*LLM, error) {
-	o, err := option(options)
+	o, err := option(name, options)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/weights"
@@ -12,7 +13,8 @@ type Options struct {
 	// Weights is how matrices are held: "bf16"; "int8", codes of 8 bits, 32 of which share a scale; "4bit", codes of 4
 	// bits, 32 of which share a scale and a minimum, with the table of tokens and the output head in int8. Empty or
 	// "stored" means as they are in the file: bfloat16 and float32, or the groups of a GGUF file. Quantised weights
-	// multiply with float32 and are an approximation of the model, so answers may differ.
+	// multiply with float32 and are an approximation of the model, so answers may differ. The environment variable
+	// KVNOTES_WEIGHTS says what empty means on a machine with little memory; the needle model, which is small, stays as it is.
 	Weights string
 }
 
@@ -28,13 +30,16 @@ const (
 func WeightModes() []string { return []string{stored, bfloat, int8Mode, fourBits} }
 
 // option takes the one set of options that a caller may give.
-func option(options []Options) (Options, error) {
+func option(model string, options []Options) (Options, error) {
 	var o Options
 	if len(options) > 1 {
 		return o, fmt.Errorf("%d sets of options: one is wanted", len(options))
 	}
 	if len(options) == 1 {
 		o = options[0]
+	}
+	if o.Weights == "" && model != "needle" {
+		o.Weights = os.Getenv("KVNOTES_WEIGHTS")
 	}
 	if o.Weights == "" {
 		o.Weights = stored

@@ -54,6 +54,13 @@ func TestWeightModes(t *testing.T) {
 }
 
 func TestWeightModesThatAreNotThere(t *testing.T) {
+	t.Setenv("KVNOTES_WEIGHTS", "3bit")
+	if _, err := llm.Load("needle", cpu.New()); err != nil {
+		t.Errorf("the needle model, which the environment leaves alone: %v", err)
+	}
+	if _, err := llm.Load("another", cpu.New()); err == nil || !strings.Contains(err.Error(), "4bit") {
+		t.Errorf("3bit in the environment: %v", err)
+	}
 	if _, err := llm.Load("needle", cpu.New(), llm.Options{Weights: "3bit"}); err == nil || !strings.Contains(err.Error(), "4bit") {
 		t.Errorf("weights in 3bit: %v", err)
 	}

@@ -1,0 +1,65 @@
+#!/bin/bash
+# Runs binder/ as mybinder does, without Docker: in an empty root of Debian (its own Ubuntu where MIRROR and SUITE name one),
+# as the ordinary user 1000, on one core, in a control group of 2 GB. Prints what the build and every notebook took.
+#
+#   binder_check.sh [NOTEBOOK ...]     needs root, debootstrap and a Debian mirror in apt's sources; keeps the root in build/
+#
+# The committed tree is what is built. ROOT names an empty root that is already there.
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+root=${ROOT:-$here/build/binder-root} suite=${SUITE:-trixie}
+mirror=${MIRROR:-$(sed -n 's/^URIs: //p; s/^deb \([^ ]*\) .*/\1/p' /etc/apt/sources.list /etc/apt/sources.list.d/debian* 2>/dev/null | head -1)}
+home=$root/home/jovyan env=/srv/env
+if [ ! -d "$root/usr" ]; then
+	debootstrap --variant=minbase "$suite" "$root" "$mirror" >/dev/null
+fi
+for f in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/apt/apt.conf.d/99artifact-registry; do
+	if [ -f "$f" ]; then mkdir -p "$root$(dirname "$f")" && cp -L "$f" "$root$f"; fi
+done
+cp -r /etc/ssl/certs "$root/etc/ssl/" 2>/dev/null || true
+mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
+mountpoint -q "$root/dev" || mount --rbind /dev "$root/dev"
+group=/sys/fs/cgroup/memory/binder-check
+trap 'umount -l "$root/proc" "$root/dev" 2>/dev/null; rmdir "$group" 2>/dev/null' EXIT
+inside() { chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
+
+# What repo2docker does before postBuild: packages, an environment of Python for the user, the repository in his home.
+inside apt-get update -qq
+inside apt-get install -qq --no-install-recommends python3 python3-venv ca-certificates $(cat "$here/binder/apt.txt") >/dev/null
+inside id jovyan >/dev/null 2>&1 || inside useradd --create-home --uid 1000 jovyan
+rm -rf "$home" "$root$env"
+mkdir -p "$home" "$root$env"
+git -C "$here" archive HEAD | tar x -C "$home"
+chown -R 1000:1000 "$home" "$root$env"
+
+# limited NAME COMMAND: as the user, on one core, in 2 GB. Prints seconds and the most memory.
+mkdir -p "$group"
+echo $((2 << 30)) >"$group/memory.limit_in_bytes"
+keep=$(env | grep -iE '^(PIP_|GOPROXY|GOSUMDB|GONOSUMDB|GOFLAGS|[a-z]*_proxy|SSL_CERT|REQUESTS_CA|CURL_CA)' || true)
+limited() {
+	local name=$1 start=$SECONDS status=0
+	shift
+	echo 0 >"$group/memory.max_usage_in_bytes"
+	(
+		echo $BASHPID >"$group/cgroup.procs"
+		exec taskset -c 0 chroot --userspec=1000:1000 "$root" /usr/bin/env -i $keep HOME=/home/jovyan USER=jovyan LANG=C.UTF-8 PATH=$env/bin:/usr/bin:/bin \
+			bash -c 'cd && exec "$@"' bash "$@"
+	) || status=$?
+	printf '%-44s %4d s  %5d MB at most\n' "$name" $((SECONDS - start)) $(($(cat "$group/memory.max_usage_in_bytes") >> 20))
+	return $status
+}
+used() { du -sxm "$root" | cut -f1; }
+
+limited "an environment" python3 -m venv $env
+limited "requirements.txt" $env/bin/pip install --quiet --no-cache-dir -r binder/requirements.txt
+before=$(used)
+limited "postBuild" binder/postBuild
+echo "postBuild leaves $(($(used) - before)) MB, all but the system is $(du -sxmc "$home" "$root$env" | tail -1 | cut -f1) MB"
+
+# A session: binder/start starts the server, and the notebooks run one after the other as they would in it.
+limited "kvnotes doctor" binder/start kvnotes doctor
+failed=0
+for notebook in "${@:-notebooks/start_here.ipynb}"; do
+	limited "$notebook" binder/start python notebooks/run.py --out /tmp/out "$notebook" || failed=1
+done
+exit $failed
