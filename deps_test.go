@@ -3,6 +3,8 @@
 package kvnotes_test
 
 import (
+	"go/parser"
+	"go/token"
 	"os/exec"
 	"slices"
 	"strings"
@@ -96,10 +98,33 @@ func TestArrowsPointDown(t *testing.T) {
 	}
 }
 
+// TestPackagesSayWhatTheyAre wants a package comment everywhere, and where numbers are handled, their shapes and units.
 func TestPackagesSayWhatTheyAre(t *testing.T) {
-	for name, doc := range packages(t, "{{.Doc}}") {
+	for name, dir := range packages(t, "{{.Dir}}") {
+		doc := packageComment(t, dir)
 		if doc == "" {
 			t.Errorf("%s has no package comment", name)
 		}
+		if strings.HasPrefix(name, "kernel/") || strings.Contains(name, "/internal/") {
+			continue
+		}
+		if !strings.Contains(doc, "\nShapes and units: ") {
+			t.Errorf("the comment of %s does not say its shapes and units", name)
+		}
 	}
+}
+
+func packageComment(t *testing.T, dir string) string {
+	t.Helper()
+	all, err := parser.ParseDir(token.NewFileSet(), dir, nil, parser.ParseComments|parser.PackageClauseOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := ""
+	for _, p := range all {
+		for _, f := range p.Files {
+			text += f.Doc.Text()
+		}
+	}
+	return text
 }

@@ -36,7 +36,9 @@ func required(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var mod struct{ Require []struct{ Path, Version string } }
+	var mod struct {
+		Require []struct{ Path, Version string }
+	}
 	if err := json.Unmarshal(out, &mod); err != nil {
 		t.Fatal(err)
 	}

@@ -8,15 +8,14 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=${ROOT:-$here/build/binder-root} suite=${SUITE:-trixie}
-mirror=${MIRROR:-$(sed -n 's/^URIs: //p; s/^deb \([^ ]*\) .*/\1/p' /etc/apt/sources.list /etc/apt/sources.list.d/debian* 2>/dev/null | head -1)}
+mirror=${MIRROR:-$(cat /etc/apt/sources.list /etc/apt/sources.list.d/debian* 2>/dev/null | sed -n 's/^URIs: //p; s/^deb \([^ ]*\) .*/\1/p' | sed -n 1p || true)}
 home=$root/home/jovyan env=/srv/env
 if [ ! -d "$root/usr" ]; then
 	debootstrap --variant=minbase "$suite" "$root" "$mirror" >/dev/null
 fi
-for f in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/apt/apt.conf.d/99artifact-registry; do
+for f in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
 	if [ -f "$f" ]; then mkdir -p "$root$(dirname "$f")" && cp -L "$f" "$root$f"; fi
 done
-cp -r /etc/ssl/certs "$root/etc/ssl/" 2>/dev/null || true
 mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
 mountpoint -q "$root/dev" || mount --rbind /dev "$root/dev"
 group=/sys/fs/cgroup/memory/binder-check
@@ -26,6 +25,9 @@ inside() { chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sb
 # What repo2docker does before postBuild: packages, an environment of Python for the user, the repository in his home.
 inside apt-get update -qq
 inside apt-get install -qq --no-install-recommends python3 python3-venv ca-certificates $(cat "$here/binder/apt.txt") >/dev/null
+for f in "${SSL_CERT_FILE:-}" "${PIP_CERT:-}"; do # where the network has a certificate of its own
+	if [ -f "$f" ]; then mkdir -p "$root$(dirname "$f")" && cp -L "$f" "$root$f"; fi
+done
 inside id jovyan >/dev/null 2>&1 || inside useradd --create-home --uid 1000 jovyan
 rm -rf "$home" "$root$env"
 mkdir -p "$home" "$root$env"
@@ -39,13 +41,19 @@ keep=$(env | grep -iE '^(PIP_|GOPROXY|GOSUMDB|GONOSUMDB|GOFLAGS|[a-z]*_proxy|SSL
 limited() {
 	local name=$1 start=$SECONDS status=0
 	shift
-	echo 0 >"$group/memory.max_usage_in_bytes"
 	(
 		echo $BASHPID >"$group/cgroup.procs"
 		exec taskset -c 0 chroot --userspec=1000:1000 "$root" /usr/bin/env -i $keep HOME=/home/jovyan USER=jovyan LANG=C.UTF-8 PATH=$env/bin:/usr/bin:/bin \
 			bash -c 'cd && exec "$@"' bash "$@"
-	) || status=$?
-	printf '%-44s %4d s  %5d MB at most\n' "$name" $((SECONDS - start)) $(($(cat "$group/memory.max_usage_in_bytes") >> 20))
+	) &
+	local running=$! most=0 now
+	while kill -0 $running 2>/dev/null; do # the control group's own maximum counts files that were read, too
+		now=$(sed -n 's/^total_rss //p' "$group/memory.stat")
+		most=$((now > most ? now : most))
+		sleep 0.1
+	done
+	wait $running || status=$?
+	printf '%-44s %4d s  %5d MB at most\n' "$name" $((SECONDS - start)) $((most >> 20))
 	return $status
 }
 used() { du -sxm "$root" | cut -f1; }

@@ -11,6 +11,9 @@
 // attention our own on cards of compute capability 9.0 and cuDNN's on others, where that is found; our own kernels do what
 // is left. KVNOTES_CUBLAS and KVNOTES_CUDNN name the paths of these libraries, and "none" leaves them out; a cuDNN that is
 // named is used on every card. Both attentions read the pages of the ragged cache where they lie.
+//
+// Shapes and units: as in package cpu; on the device activations are (rows, Width) and pages hold pairs of one KV head; memory
+// in bytes, times in seconds.
 package cuda
 
 import "github.com/kvnotes/kvnotes/kvpress/llm"

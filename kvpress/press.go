@@ -3,6 +3,9 @@
 // Plan, which is plain data. Every method ("press") is one file of this package.
 //
 // Index order is always layer, head, position, channel. A ratio is the fraction of pairs that is REMOVED.
+//
+// Shapes and units: keys and values (KVHeads, Len, Dim), queries (Heads, queries, Dim), scores (KVHeads, Len), positions in
+// tokens of the text, budgets in pairs of a head or bytes of the cache.
 package kvpress
 
 import (

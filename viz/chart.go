@@ -5,6 +5,9 @@
 //
 // Charts come in pairs: Retained(session) reads a session, RetainedOf(data) draws numbers from elsewhere. Broken
 // numbers give a chart that says what is wrong with them.
+//
+// Shapes and units: data is [layer][KV head][pair]; positions in tokens, ratios are shares removed, memory in bytes and shown as
+// MiB, times in milliseconds; a chart is 900 pixels wide.
 package viz
 
 import (

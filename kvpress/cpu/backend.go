@@ -1,5 +1,7 @@
 // Package cpu runs models on the processor: an llm.Backend in Go, with float32 arithmetic over weights as they are
 // stored (bf16 weights stay 2 bytes each), on all cores. The loops, some of them in assembly, are package tensor's.
+//
+// Shapes and units: activations (rows, Width) of float32, one row a token; weights (outputs, inputs); memory in bytes.
 package cpu
 
 import (

@@ -1,4 +1,6 @@
 // Package hub finds and fetches what lies outside the program: models and Wikipedia articles.
+//
+// Shapes and units: sizes and progress in bytes; a model is a folder as Hugging Face lays it out, an article is UTF-8.
 package hub
 
 import (

@@ -2,6 +2,9 @@
 // context once, into a Session; a session can be pressed many times, and each pressed copy answers questions.
 //
 // The arithmetic is a Backend's (package cpu, package cuda); the presses are package kvpress's.
+//
+// Shapes and units: hidden states (tokens, Width), queries (Heads, tokens, Dim), keys and values (KVHeads, pairs of the head, Dim),
+// logits (Vocab); positions and lengths in tokens, memory in bytes, times in seconds unless a name says Millis.
 package llm
 
 import (

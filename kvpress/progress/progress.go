@@ -1,5 +1,7 @@
 // Package progress carries reports of how far a long step is through a context, from the code that does the work to
 // whoever shows a bar: a terminal, a notebook, nobody.
+//
+// Shapes and units: done and total count what the stage names, as a rule tokens or bytes; a total of 0 is not known.
 package progress
 
 import "context"

@@ -3,6 +3,9 @@
 // starts, and in Go.
 //
 // Results have the same bits for any number of threads: each number of a product is summed up in one fixed order.
+//
+// Shapes and units: a Mat is (Rows, Cols), row after row; a Weight (outputs, inputs) multiplies rows of inputs; a Page holds pairs
+// of one KV head, Dim channels each.
 package tensor
 
 import (

@@ -2,6 +2,8 @@
 // by a model's template. It knows byte-pair encoding over bytes (GPT-2, Llama-3, Qwen, o200k) and over letters
 // (SentencePiece: Llama-2, Mistral, Phi-3, Gemma). A component that it does not know exactly is refused by name: a
 // tokenizer that is almost right gives wrong answers without an error.
+//
+// Shapes and units: a text is UTF-8; a token is a number from 0 to the size of the vocabulary less 1.
 package tokenizer
 
 import (

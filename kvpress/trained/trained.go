@@ -3,6 +3,8 @@
 //
 //	filters, err := trained.QFilter("Llama-3.1-8B_qfilt")
 //	kvpress.Register(kvpress.Method{Name: "qfilter", Scorer: filters})
+//
+// Shapes and units: those of the authors' files, which each function names; layers first, then heads, then channels.
 package trained
 
 import (

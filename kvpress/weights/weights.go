@@ -1,4 +1,6 @@
 // Package weights reads and writes files of numbers: safetensors, whole or in shards, and GGUF.
+//
+// Shapes and units: as they stand in the file, a matrix of weights (outputs, inputs); data is little-endian, sizes in bytes.
 package weights
 
 import (

@@ -5,6 +5,8 @@
 //	ratio := widget.NewFloatSlider("ratio", 0.5, 0, 0.95, 0.05)
 //	ratio.OnChange(func() { out.SetValue(draw(ratio.Value())) })
 //	widget.NewVBox(ratio, out)
+//
+// Shapes and units: values as the control shows them, widths in pixels or CSS units.
 package widget
 
 import (

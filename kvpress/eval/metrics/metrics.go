@@ -4,6 +4,8 @@
 // original has a bug, the function mends it and says which; a function of the same name with Original at the end gives
 // the original's number where published figures rest on it. BERTScore and the WordNet stage of METEOR are not here:
 // they need a model and a dictionary.
+//
+// Shapes and units: shares from 0 to 1, words and letters as the original counts them.
 package metrics
 
 import "strings"
