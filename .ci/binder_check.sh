@@ -37,7 +37,7 @@ chown -R 1000:1000 "$home" "$root$env"
 # limited NAME COMMAND: as the user, on one core, in 2 GB. Prints seconds and the most memory.
 mkdir -p "$group"
 echo $((2 << 30)) >"$group/memory.limit_in_bytes"
-keep=$(env | grep -iE '^(PIP_|GOPROXY|GOSUMDB|GONOSUMDB|GOFLAGS|[a-z]*_proxy|SSL_CERT|REQUESTS_CA|CURL_CA)' || true)
+keep=$(env | grep -iE '^(PIP_(INDEX_URL|EXTRA_INDEX_URL|CERT)|GOPROXY|GOSUMDB|GONOSUMDB|GOFLAGS|[a-z]*_proxy|SSL_CERT|REQUESTS_CA|CURL_CA)' || true)
 limited() {
 	local name=$1 start=$SECONDS status=0
 	shift
