@@ -8,7 +8,7 @@ FUZZED  := $(shell grep -rl --include='*_test.go' '^func Fuzz' kernel kvpress cu
 FUZZTIME ?= 90s
 
 .DEFAULT_GOAL := help
-.PHONY: help dist dist-check package-check demo lab test test-long fuzz tiny notebooks build venv kernel model cuda cuda-bundle lint lint-cuda fmt fresh generate bench bench-presses bench-kernel reference clean
+.PHONY: help dist dist-check package-check binder-check cover demo lab test test-long fuzz tiny notebooks build venv kernel model cuda cuda-bundle lint lint-cuda fmt fresh generate bench bench-presses bench-kernel reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -85,6 +85,12 @@ dist-check: dist ## build it once more, in a new clone and from nothing, and com
 
 package-check: ## install the wheel and the tarball of dist into empty folders, without Go, and try them
 	@$(PYTHON) .ci/package_check.py
+
+binder-check: ## run binder/ in an empty root as an ordinary user, on one core, in 2 GB (as root; NOTEBOOKS=... chooses)
+	.ci/binder_check.sh $(NOTEBOOKS)
+
+cover: ## print how much of each package the tests reach, and fail where it is less than 75 %
+	@.ci/cover.sh
 
 lint: fresh ## what CI checks before it tests
 	$(GOLANGCI) run --allow-parallel-runners ./...

@@ -3,9 +3,13 @@
 package kvnotes_test
 
 import (
+	"fmt"
 	"go/parser"
 	"go/token"
+	"maps"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -95,6 +99,30 @@ func TestArrowsPointDown(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestArchitectureShowsTheArrows keeps the list in docs/architecture.md what the table is; -update writes it.
+func TestArchitectureShowsTheArrows(t *testing.T) {
+	var list strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(arrows)) {
+		fmt.Fprintln(&list, strings.TrimSpace(fmt.Sprintf("%-26s -> %s", name, strings.Join(arrows[name], ", "))))
+	}
+	page := filepath.Join("docs", "architecture.md")
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, _ := strings.Cut(string(text), "```text\n")
+	shown, after, found := strings.Cut(rest, "```")
+	if found && shown == list.String() {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s does not show the arrows as they are: go test . -run Architecture -update", page)
+	}
+	if err := os.WriteFile(page, []byte(before+"```text\n"+list.String()+"```"+after), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write NOTICE again")
+var update = flag.Bool("update", false, "write again what tests compare: NOTICE, the list in docs/architecture.md")
 
 // signs tells licences apart by words that only they have; the first that fits is the one.
 var signs = []struct{ name, words string }{

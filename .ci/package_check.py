@@ -5,12 +5,15 @@ import json
 import os
 import pathlib
 import platform
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import urllib.request
 import venv
+import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROCESSOR = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
@@ -58,6 +61,30 @@ def reach_echarts(python, env):
         server.wait()
 
 
+def go_install(env):
+    """Installs the committed tree as a stranger's go install would: from a module proxy, which is a folder here."""
+    print("== go install, from a module proxy", flush=True)
+    version = "v" + re.search(r'const version = "(.*)"', (ROOT / "kernel/kvnotes/version.go").read_text())[1]
+    module = "github.com/kvnotes/kvnotes"
+    home = pathlib.Path(env["HOME"])
+    proxy = home / "proxy" / module / "@v"
+    proxy.mkdir(parents=True)
+    (proxy / f"{version}.info").write_text(json.dumps({"Version": version}))
+    (proxy / "list").write_text(version + "\n")
+    (proxy / f"{version}.mod").write_bytes((ROOT / "go.mod").read_bytes())
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout.decode().split("\0")[:-1]
+    with zipfile.ZipFile(proxy / f"{version}.zip", "w", zipfile.ZIP_DEFLATED) as z:
+        for name in files:
+            z.write(ROOT / name, f"{module}@{version}/{name}")
+    known = subprocess.run(["go", "env", "GOPROXY", "GOMODCACHE", "GOCACHE"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    there = {**os.environ, "GOBIN": str(home / "gobin"), "GOPROXY": f"file://{home}/proxy,{known[0]}", "GONOSUMDB": module + ",github.com/cosmos72/gomacro",
+             "GOMODCACHE": str(home / "mod"), "GOCACHE": known[2], "GOFLAGS": "-modcacherw", "CGO_ENABLED": "0", "GOTOOLCHAIN": "go1.26.8"}
+    step("go install", ["go", "install", f"{module}/kernel/kvnotes@{version}"], {**there, "HOME": env["HOME"]})
+    said = step("its version", [home / "gobin/kvnotes", "--version"], env)
+    assert version in said, said
+    return home / "gobin/kvnotes"
+
+
 def main():
     dist = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "dist").resolve()
     (wheel,) = dist.glob("kvnotes-*.whl")
@@ -85,8 +112,12 @@ def main():
         assert "the kernel is in " + str(home / "env") in out, out
         step("cells", [python, "-c", CELL], env)
         reach_echarts(python, env)
+        if shutil.which("go"):
+            program = go_install(env)
+            step("its kernel", [program, "kernel", "install", "--prefix", home / "env"], env)
+            step("cells in that kernel", [python, "-c", CELL], env)
         step("pip uninstall", [python, "-m", "pip", "uninstall", "--quiet", "--yes", "kvnotes"], env)
-        assert not (home / "env/share/jupyter/kernels/kvnotes/kernel.json").exists() and not (home / "env/bin/kvnotes").exists()
+        assert not (home / "env/bin/kvnotes").exists()
     print("the packages work")
 
 

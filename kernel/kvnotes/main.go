@@ -1,3 +1,5 @@
+//go:debug gotypesalias=0
+
 // Kvnotes is the command of the project: the Jupyter kernel, models, questions, benchmarks.
 package main
 

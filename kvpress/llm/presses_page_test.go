@@ -16,23 +16,23 @@ import (
 	"github.com/kvnotes/kvnotes/kvpress/llm"
 )
 
-var update = flag.Bool("update", false, "write the README's table of presses again")
+var update = flag.Bool("update", false, "write the table of presses again")
 
-// TestReadmeTable makes the README's table of presses from the catalogue and from what each press does on the needle
+// TestTableOfPresses makes the table in docs/presses.md from the catalogue and from what each press does on the needle
 // model: when it acts, what it needs, what it frees. Only what a press keeps is written by hand.
-func TestReadmeTable(t *testing.T) {
+func TestTableOfPresses(t *testing.T) {
 	repo, err := reference.Repository()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(repo, "README.md")
+	path := filepath.Join(repo, "docs", "presses.md")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	old := regexp.MustCompile("(?m)^\\| press \\|.*\n(\\|.*\n)+").Find(text)
 	if old == nil {
-		t.Fatal("the README has no table that begins with press")
+		t.Fatal("docs/presses.md has no table that begins with press")
 	}
 	keeps := map[string]string{}
 	for _, row := range regexp.MustCompile("(?m)^\\| \\[?`([a-z_]+)`[^|]*\\| ([^|]*[^| ]) *\\|").FindAllStringSubmatch(string(old), -1) {
@@ -75,7 +75,7 @@ func TestReadmeTable(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatalf("the README's table of presses is out of date: go test ./kvpress/llm -run ReadmeTable -update writes\n%s", table)
+		t.Fatalf("the table of presses is out of date: go test ./kvpress/llm -run TableOfPresses -update writes\n%s", table)
 	}
 	if err := os.WriteFile(path, []byte(strings.Replace(string(text), string(old), table, 1)), 0o600); err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func registrations(t *testing.T, repo string) map[string]string {
 			}
 			for _, m := range regexp.MustCompile(`Method\{Name: "([a-z_]+)"`).FindAllSubmatch(text, -1) {
 				if !strings.HasSuffix(path, "_test.go") {
-					found[string(m[1])] = filepath.ToSlash(filepath.Join(filepath.Dir(pattern), filepath.Base(path)))
+					found[string(m[1])] = "../" + filepath.ToSlash(filepath.Join(filepath.Dir(pattern), filepath.Base(path)))
 				}
 			}
 		}
