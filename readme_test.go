@@ -5,78 +5,155 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kvnotes/kvnotes/kvpress/hub"
 )
 
-// readme returns the README and its blocks of code in one language, in order; "" is the language of commands.
-func readme(t *testing.T, language string) (text string, blocks []string) {
+// pages are the documents that hold commands.
+func pages(t *testing.T) map[string]string {
 	t.Helper()
-	b, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text = string(b)
-	for _, m := range regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
-		if m[1] == language {
-			blocks = append(blocks, m[2])
+	all := map[string]string{}
+	for _, pattern := range []string{"*.md", "docs/*.md"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[path] = string(text)
 		}
 	}
-	if len(blocks) == 0 {
-		t.Fatalf("the README has no block of language %q", language)
+	return all
+}
+
+// blocks are the pieces of code of a page in one of the languages, in order; "" is the language of commands.
+func blocks(page string, languages ...string) []string {
+	var all []string
+	for _, m := range regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$").FindAllStringSubmatch(page, -1) {
+		if slices.Contains(languages, m[1]) {
+			all = append(all, m[2])
+		}
 	}
-	return text, blocks
+	return all
+}
+
+// build makes the command that the pages call bin/kvnotes, in a folder that looks like the repository.
+func build(t *testing.T) (folder, kvnotes string) {
+	t.Helper()
+	folder = t.TempDir()
+	kvnotes = filepath.Join(folder, "bin", "kvnotes")
+	if out, err := exec.Command("go", "build", "-o", kvnotes, "./kernel/kvnotes").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return folder, kvnotes
 }
 
 func TestReadmeProgramPrintsWhatItSays(t *testing.T) {
-	_, programs := readme(t, "go")
-	_, prints := readme(t, "text")
+	page := pages(t)["README.md"]
 	file := filepath.Join(t.TempDir(), "main.go")
-	if err := os.WriteFile(file, []byte(programs[0]), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(blocks(page, "go")[0]), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command("go", "run", file).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if string(out) != prints[0] {
-		t.Errorf("the program prints\n%s\nthe README says\n%s", out, prints[0])
+	if want := blocks(page, "text")[0]; string(out) != want {
+		t.Errorf("the program prints\n%s\nthe README says\n%s", out, want)
 	}
 }
 
-func TestReadmeCommandsExist(t *testing.T) {
-	text, blocks := readme(t, "")
-	kvnotes := filepath.Join(t.TempDir(), "kvnotes")
-	if out, err := exec.Command("go", "build", "-o", kvnotes, "./kernel/kvnotes").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for line := range strings.Lines(strings.Join(blocks, "")) {
-		words := strings.Fields(line)
-		if len(words) < 2 || words[0] != "bin/kvnotes" {
-			continue
+func TestDocumentedCommandsExist(t *testing.T) {
+	_, kvnotes := build(t)
+	found := 0
+	for name, page := range pages(t) {
+		for line := range strings.Lines(strings.Join(blocks(page, "", "sh"), "")) {
+			words := strings.Fields(line)
+			if len(words) < 2 || !strings.HasSuffix(words[0], "kvnotes") {
+				continue
+			}
+			found++
+			path := words[1:2]
+			if words[1] == "kernel" || words[1] == "eval" && !strings.HasPrefix(words[2], "-") {
+				path = words[1:3]
+			}
+			help, err := exec.Command(kvnotes, append(path, "--help")...).CombinedOutput()
+			if err != nil || !strings.Contains(string(help), strings.Join(path, " ")) {
+				t.Errorf("%s: %q: %v\n%s", name, line, err, help)
+			}
+			for _, w := range words {
+				if strings.HasPrefix(w, "--") && !strings.Contains(string(help), w) {
+					t.Errorf("%s: %q: there is no %s", name, line, w)
+				}
+			}
 		}
-		path := words[1:2]
-		if words[1] == "kernel" || words[1] == "eval" && len(words) > 2 && !strings.HasPrefix(words[2], "-") {
-			path = words[1:3]
+		for _, m := range regexp.MustCompile("(?m)(?:^|`)make ([a-z][a-z-]*)").FindAllStringSubmatch(page, -1) {
+			found++
+			if out, err := exec.Command("make", "-n", m[1]).CombinedOutput(); err != nil {
+				t.Errorf("%s: make %s: %v\n%s", name, m[1], err, out)
+			}
 		}
-		help, err := exec.Command(kvnotes, append(path, "--help")...).CombinedOutput()
-		if err != nil || !strings.Contains(string(help), strings.Join(path, " ")) {
-			t.Errorf("%q: %v\n%s", line, err, help)
-		}
-		for _, w := range words {
-			if strings.HasPrefix(w, "--") && !strings.Contains(string(help), w) {
-				t.Errorf("%q: there is no %s", line, w)
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(page, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(name), m[1])); err != nil {
+				t.Errorf("%s: a link leads nowhere: %v", name, err)
 			}
 		}
 	}
-	targets := regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllStringSubmatch(text, -1)
-	if len(targets) < 2 {
-		t.Error("the README does not begin with make demo and make test")
+	if found < 20 {
+		t.Errorf("only %d commands are found in all pages", found)
 	}
-	for _, m := range targets {
-		if out, err := exec.Command("make", "-n", m[1]).CombinedOutput(); err != nil {
-			t.Errorf("make %s: %v\n%s", m[1], err, out)
+}
+
+// TestReadmeCommandsRun runs the README's commands one after the other, as a reader does. Those that take minutes run with
+// KVNOTES_LONG=1 only; make demo, make test and the pages' own make targets are what CI runs anyway.
+func TestReadmeCommandsRun(t *testing.T) {
+	model, err := hub.Find("smollm2")
+	if err != nil {
+		t.Skip("NOT RUN: make model fetches SmolLM2")
+	}
+	folder, _ := build(t)
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gguf := filepath.Join(model, "model.gguf")
+	for link, target := range map[string]string{"kvpress": filepath.Join(here, "kvpress"), "model.gguf": gguf} {
+		if err := os.Symlink(target, filepath.Join(folder, link)); err != nil {
+			t.Fatal(err)
 		}
+	}
+	if _, err := os.Stat(gguf); err != nil {
+		t.Logf("NOT RUN: the commands about model.gguf, which an older version did not keep: %v", err)
+	}
+	if err := os.Mkdir(filepath.Join(folder, "build"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	long, ran := regexp.MustCompile(`kvnotes (bench|eval|measure)|--trained`), 0
+	for line := range strings.Lines(strings.Join(blocks(pages(t)["README.md"], ""), "")) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "bin/kvnotes") || long.MatchString(line) && os.Getenv("KVNOTES_LONG") == "" {
+			continue
+		}
+		if _, err := os.Stat(gguf); err != nil && regexp.MustCompile(`model\.gguf|build/model`).MatchString(line) {
+			continue
+		}
+		ran++
+		c := exec.Command("sh", "-c", line)
+		c.Dir = folder
+		c.Env = append(os.Environ(), "JUPYTER_DATA_DIR="+filepath.Join(folder, "jupyter"))
+		out, err := c.CombinedOutput()
+		if doctor := strings.Contains(line, "doctor") && strings.Contains(string(out), "want attention"); err != nil && !doctor {
+			t.Errorf("%s: %v\n%s", line, err, out)
+		}
+	}
+	if ran < 4 {
+		t.Errorf("only %d commands ran", ran)
 	}
 }
 

@@ -20,7 +20,7 @@ func init() {
 		},
 	})
 	document(map[string]string{
-		"github.com/kvnotes/kvnotes/kvpress/cpu":                   "package cpu\n\nPackage cpu runs models on the processor: an llm.Backend in Go, with float32 arithmetic over weights as they are\nstored (bf16 weights stay 2 bytes each), on all cores. The loops, some of them in assembly, are package tensor's.",
+		"github.com/kvnotes/kvnotes/kvpress/cpu":                   "package cpu\n\nPackage cpu runs models on the processor: an llm.Backend in Go, with float32 arithmetic over weights as they are\nstored (bf16 weights stay 2 bytes each), on all cores. The loops, some of them in assembly, are package tensor's.\n\nShapes and units: activations (rows, Width) of float32, one row a token; weights (outputs, inputs); memory in bytes.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend":           "type Backend struct{}\n\nA Backend does the arithmetic of models on the processor. It is safe for several sessions at once.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.Add":       "func (b *Backend) Add(dst, x llm.Buf)\n\nAdd is dst += x.",
 		"github.com/kvnotes/kvnotes/kvpress/cpu.Backend.AddRow":    "func (b *Backend) AddRow(dst llm.Buf, w llm.Weight)\n\nAddRow adds a vector to every row.",

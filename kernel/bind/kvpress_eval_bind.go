@@ -44,7 +44,7 @@ func init() {
 		},
 	})
 	document(map[string]string{
-		"github.com/kvnotes/kvnotes/kvpress/eval":                         "package eval\n\nPackage eval measures what compression costs in answers: a Sweep asks the questions of a Benchmark under every press,\nand its Report says how each did.",
+		"github.com/kvnotes/kvnotes/kvpress/eval":                         "package eval\n\nPackage eval measures what compression costs in answers: a Sweep asks the questions of a Benchmark under every press,\nand its Report says how each did.\n\nShapes and units: scores from 0 to 1, ratios are shares removed, contexts in tokens, memory in bytes, times in seconds unless\na name says Millis.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Benchmark":               "type Benchmark struct {\n\tName\tstring\t// as commands spell it\n\tAbout\tstring\t// one line: what it asks, what it needs\n\tSamples\tfunc(ctx context.Context, m *llm.LLM, o Options) ([]Sample, error)\n\tMeasure\tfunc(s Sample, answer string) []Measure\t// the first is the one that charts show\n}\n\nA Benchmark makes samples and measures answers to them.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Benchmark.About":         "About string\n\none line: what it asks, what it needs",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Benchmark.Measure":       "Measure func(s Sample, answer string) []Measure\n\nthe first is the one that charts show",

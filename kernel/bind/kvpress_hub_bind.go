@@ -33,7 +33,7 @@ func init() {
 		},
 	})
 	document(map[string]string{
-		"github.com/kvnotes/kvnotes/kvpress/hub":                         "package hub\n\nPackage hub finds and fetches what lies outside the program: models and Wikipedia articles.",
+		"github.com/kvnotes/kvnotes/kvpress/hub":                         "package hub\n\nPackage hub finds and fetches what lies outside the program: models and Wikipedia articles.\n\nShapes and units: sizes and progress in bytes; a model is a folder as Hugging Face lays it out, an article is UTF-8.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Article":                 "type Article struct {\n\tTitle\t\tstring\t`json:\"title\"`\n\tText\t\tstring\t`json:\"text\"`\n\tSource\t\tstring\t`json:\"source\"`\t\t// where it comes from\n\tRevision\tint\t`json:\"revision\"`\t// of Wikipedia; 0 for others\n}\n\nAn Article is plain text about something.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Article.Revision":        "Revision int\n\nof Wikipedia; 0 for others",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Article.Source":          "Source string\n\nwhere it comes from",

@@ -20,7 +20,7 @@ func init() {
 		},
 	})
 	document(map[string]string{
-		"github.com/kvnotes/kvnotes/kvpress/progress":        "package progress\n\nPackage progress carries reports of how far a long step is through a context, from the code that does the work to\nwhoever shows a bar: a terminal, a notebook, nobody.",
+		"github.com/kvnotes/kvnotes/kvpress/progress":        "package progress\n\nPackage progress carries reports of how far a long step is through a context, from the code that does the work to\nwhoever shows a bar: a terminal, a notebook, nobody.\n\nShapes and units: done and total count what the stage names, as a rule tokens or bytes; a total of 0 is not known.",
 		"github.com/kvnotes/kvnotes/kvpress/progress.Func":   "type Func func(stage string, done, total int64)\n\nA Func takes a report: done of total steps of a stage are finished. Total is 0 when it is not known.",
 		"github.com/kvnotes/kvnotes/kvpress/progress.Report": "func Report(ctx context.Context, stage string, done, total int64)\n\nReport says how far a stage is. Without a Func in the context it does nothing.",
 		"github.com/kvnotes/kvnotes/kvpress/progress.With":   "func With(ctx context.Context, f Func) context.Context\n\nWith makes a context whose reports go to f.",

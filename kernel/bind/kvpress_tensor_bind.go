@@ -67,7 +67,7 @@ func init() {
 		},
 	})
 	document(map[string]string{
-		"github.com/kvnotes/kvnotes/kvpress/tensor":                  "package tensor\n\nPackage tensor holds matrices of float32 and the loops over them that everything else is built on. The hot loops\nexist twice: in assembly for processors with AVX2 and FMA, some of them also for AVX-512, chosen when the program\nstarts, and in Go.\n\nResults have the same bits for any number of threads: each number of a product is summed up in one fixed order.",
+		"github.com/kvnotes/kvnotes/kvpress/tensor":                  "package tensor\n\nPackage tensor holds matrices of float32 and the loops over them that everything else is built on. The hot loops\nexist twice: in assembly for processors with AVX2 and FMA, some of them also for AVX-512, chosen when the program\nstarts, and in Go.\n\nResults have the same bits for any number of threads: each number of a product is summed up in one fixed order.\n\nShapes and units: a Mat is (Rows, Cols), row after row; a Weight (outputs, inputs) multiplies rows of inputs; a Page holds pairs\nof one KV head, Dim channels each.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Add":              "func Add(dst, x []float32)\n\nAdd is dst += x.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.AddScaled":        "func AddScaled(dst []float32, s float32, x []float32)\n\nAddScaled is dst += s * x.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Assembly":         "func Assembly() bool\n\nAssembly tells whether the loops in assembly are in use.",

@@ -21,7 +21,7 @@ func init() {
 		},
 	})
 	document(map[string]string{
-		"github.com/kvnotes/kvnotes/kvpress/tokenizer":                           "package tokenizer\n\nPackage tokenizer turns text into token numbers and back, as a Hugging Face tokenizer.json says, and writes chats\nby a model's template. It knows byte-pair encoding over bytes (GPT-2, Llama-3, Qwen, o200k) and over letters\n(SentencePiece: Llama-2, Mistral, Phi-3, Gemma). A component that it does not know exactly is refused by name: a\ntokenizer that is almost right gives wrong answers without an error.",
+		"github.com/kvnotes/kvnotes/kvpress/tokenizer":                           "package tokenizer\n\nPackage tokenizer turns text into token numbers and back, as a Hugging Face tokenizer.json says, and writes chats\nby a model's template. It knows byte-pair encoding over bytes (GPT-2, Llama-3, Qwen, o200k) and over letters\n(SentencePiece: Llama-2, Mistral, Phi-3, Gemma). A component that it does not know exactly is refused by name: a\ntokenizer that is almost right gives wrong answers without an error.\n\nShapes and units: a text is UTF-8; a token is a number from 0 to the size of the vocabulary less 1.",
 		"github.com/kvnotes/kvnotes/kvpress/tokenizer.Load":                      "func Load(tokenizerJSON, configJSON, templateFile []byte) (*Tokenizer, error)\n\nLoad reads a tokenizer. The configuration and the template file may be nil.",
 		"github.com/kvnotes/kvnotes/kvpress/tokenizer.Message":                   "type Message struct {\n\tRole\tstring\t// \"system\", \"user\", \"assistant\"\n\tContent\tstring\n}\n\nA Message is one turn of a chat.",
 		"github.com/kvnotes/kvnotes/kvpress/tokenizer.Message.Content":           "Content string",

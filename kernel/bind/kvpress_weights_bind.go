@@ -36,7 +36,7 @@ func init() {
 		},
 	})
 	document(map[string]string{
-		"github.com/kvnotes/kvnotes/kvpress/weights":                 "package weights\n\nPackage weights reads and writes files of numbers: safetensors, whole or in shards, and GGUF.",
+		"github.com/kvnotes/kvnotes/kvpress/weights":                 "package weights\n\nPackage weights reads and writes files of numbers: safetensors, whole or in shards, and GGUF.\n\nShapes and units: as they stand in the file, a matrix of weights (outputs, inputs); data is little-endian, sizes in bytes.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.BF16":            "const BF16 DType = \"BF16\"\n\nThe types that are read. Others are kept as bytes.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.DType":           "type DType string\n\nA DType is the type of a tensor's numbers, spelled as in safetensors files, or as in GGUF files when it is theirs alone.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.DType.Grouped":   "func (d DType) Grouped() bool\n\nGrouped tells whether numbers lie in groups of 32 that can be multiplied as they are.",

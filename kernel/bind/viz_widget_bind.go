@@ -68,7 +68,7 @@ func init() {
 		},
 	})
 	document(map[string]string{
-		"github.com/kvnotes/kvnotes/viz/widget":                         "package widget\n\nPackage widget makes the sliders, menus and buttons of ipywidgets 8 from Go: a widget is shown in a notebook as any\nvalue is, and calls back when the reader moves it. It speaks the comm messages of the target \"jupyter.widget\", so\nJupyterLab and Notebook show it with the ipywidgets they have installed.\n\n\tratio := widget.NewFloatSlider(\"ratio\", 0.5, 0, 0.95, 0.05)\n\tratio.OnChange(func() { out.SetValue(draw(ratio.Value())) })\n\twidget.NewVBox(ratio, out)",
+		"github.com/kvnotes/kvnotes/viz/widget":                         "package widget\n\nPackage widget makes the sliders, menus and buttons of ipywidgets 8 from Go: a widget is shown in a notebook as any\nvalue is, and calls back when the reader moves it. It speaks the comm messages of the target \"jupyter.widget\", so\nJupyterLab and Notebook show it with the ipywidgets they have installed.\n\n\tratio := widget.NewFloatSlider(\"ratio\", 0.5, 0, 0.95, 0.05)\n\tratio.OnChange(func() { out.SetValue(draw(ratio.Value())) })\n\twidget.NewVBox(ratio, out)\n\nShapes and units: values as the control shows them, widths in pixels or CSS units.",
 		"github.com/kvnotes/kvnotes/viz/widget.Box":                     "type Box struct{ *Model }\n\nA Box holds widgets.",
 		"github.com/kvnotes/kvnotes/viz/widget.Box.Index":               "func (w *Box) Index() int\n\nIndex is the page of a tab that is open, -1 if there is none.",
 		"github.com/kvnotes/kvnotes/viz/widget.Box.SetChildren":         "func (w *Box) SetChildren(children ...Widget) error\n\nSetChildren puts other widgets into the box.",
