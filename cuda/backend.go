@@ -55,8 +55,11 @@ func New(o Options) (llm.Backend, error) {
 		b.kind = single
 	} else {
 		d.enter()
-		b.blas = openBLAS(d)
+		b.blas, err = openBLAS(d)
 		d.leave()
+		if err != nil {
+			return nil, errors.Join(err, d.close())
+		}
 	}
 	return b, nil
 }

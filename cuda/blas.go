@@ -55,33 +55,42 @@ type blas struct{ c C.blas }
 // BLASVariable names the environment variable with the path of cuBLAS; "none" leaves products to our own kernel.
 const BLASVariable = "KVNOTES_CUBLAS"
 
-// openBLAS finds cuBLAS. The caller holds the device.
-func openBLAS(d *device) *blas {
+// openBLAS finds cuBLAS; nil where there is none. The caller holds the device.
+func openBLAS(d *device) (*blas, error) {
 	b := &blas{}
-	if !d.library(BLASVariable, func(name *C.char, stream unsafe.Pointer) C.int { return C.open_blas(&b.c, name, stream) },
-		"libcublas.so.13", "libcublas.so.12", "libcublas.so") {
-		return nil
+	found, err := d.library(BLASVariable, func(name *C.char, stream unsafe.Pointer) C.int { return C.open_blas(&b.c, name, stream) },
+		"libcublas.so.13", "libcublas.so.12", "libcublas.so")
+	if !found {
+		return nil, err
 	}
-	return b
+	return b, nil
 }
 
 // library opens the library that an environment variable names the path of, or else the first of the names that is there
-// and works; "none" opens nothing.
-func (d *device) library(variable string, open func(name *C.char, stream unsafe.Pointer) C.int, names ...string) bool {
-	if path := os.Getenv(variable); path == "none" {
-		return false
-	} else if path != "" {
-		names = []string{path}
+// and works; "none" opens nothing. A library that is named must work.
+func (d *device) library(variable string, open func(name *C.char, stream unsafe.Pointer) C.int, names ...string) (bool, error) {
+	named := os.Getenv(variable)
+	if named == "none" {
+		return false, nil
+	} else if named != "" {
+		names = []string{named}
 	}
 	for _, name := range names {
 		c := C.CString(name)
 		failed := open(c, *(*unsafe.Pointer)(unsafe.Pointer(&d.stream)))
 		C.free(unsafe.Pointer(c))
 		if failed == 0 {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	if named == "" {
+		return false, nil
+	}
+	why := "it does not start, or is too old"
+	if text := C.dlerror(); text != nil {
+		why = C.GoString(text)
+	}
+	return false, fmt.Errorf("cuda: %s names %s: %s: name another file, or none", variable, named, why)
 }
 
 // product is dst (rows, out) = x (rows, in) · wᵀ, of bfloat16 numbers; add adds it to what is there.

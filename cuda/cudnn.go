@@ -277,12 +277,14 @@ type plan struct {
 }
 
 // openDNN finds cuDNN, 9.10 or newer; nil where there is none. The caller holds the device.
-func openDNN(d *device) *dnn {
+func openDNN(d *device) (*dnn, error) {
 	l := &dnn{plans: map[planned]plan{}}
-	if !d.library(DNNVariable, func(name *C.char, stream unsafe.Pointer) C.int { return C.open_dnn(&l.c, name, stream) }, "libcudnn.so.9", "libcudnn.so") {
-		return nil
+	found, err := d.library(DNNVariable, func(name *C.char, stream unsafe.Pointer) C.int { return C.open_dnn(&l.c, name, stream) },
+		"libcudnn.so.9", "libcudnn.so")
+	if !found {
+		return nil, err
 	}
-	return l
+	return l, nil
 }
 
 // plan is made once for each shape.

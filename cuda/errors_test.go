@@ -57,6 +57,21 @@ func TestNoDriver(t *testing.T) {
 	says(t, err, os.Getenv("KVNOTES_EXPECTED"), "CPU backend")
 }
 
+// TestDriverLibraries asks for libraries that are not there, and for one that is another.
+func TestDriverLibraries(t *testing.T) {
+	d := &device{}
+	t.Setenv(BLASVariable, "/nonexistent/libcublas.so")
+	_, err := openBLAS(d)
+	says(t, err, BLASVariable, "/nonexistent/libcublas.so", "none")
+	t.Setenv(DNNVariable, "libc.so.6")
+	_, err = openDNN(d)
+	says(t, err, DNNVariable, "libc.so.6", "none")
+	t.Setenv(DNNVariable, "none")
+	if l, err := openDNN(d); l != nil || err != nil {
+		t.Errorf("none is %v, %v", l, err)
+	}
+}
+
 // TestPTX lets the driver compile the kernels, as it must for a card that this binary has no machine code for.
 func TestPTX(t *testing.T) {
 	t.Setenv(PTXVariable, "1")

@@ -258,7 +258,10 @@ func (b *Backend) attendDNN(queries, out cu.DevicePtr, rows int, t table, s *sha
 		return false
 	}
 	if !b.sought {
-		b.dnn, b.sought = openDNN(d), true
+		var err error
+		b.dnn, err = openDNN(d)
+		d.fail(err)
+		b.sought = true
 	}
 	if b.dnn == nil {
 		return false
