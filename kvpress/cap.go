@@ -98,8 +98,8 @@ func weightedLeverage(weights []float32, vals tensor.Mat, epsilon float64) error
 	for i, w := range weights {
 		tensor.Scale(scaled.Row(i), float32(math.Sqrt(float64(w)+epsilon)))
 	}
-	columns, capacity := tensor.Transposed(scaled), tensor.New(vals.Cols, vals.Cols)
-	tensor.MulT(capacity, columns, columns)
+	capacity := tensor.New(vals.Cols, vals.Cols)
+	tensor.TMul(capacity, scaled, scaled)
 	lev, err := leverages(vals, capacity, 1)
 	for i := range lev {
 		weights[i] *= lev[i]

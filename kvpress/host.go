@@ -203,12 +203,17 @@ func (s *Host) outputNorms(p int) (tensor.Mat, error) {
 			gramNorms(m.Row(head), v, w)
 			return nil
 		}
+		packed, err := tensor.PackF32(w.Rows, w.Cols, w.Data)
+		if err != nil {
+			return err
+		}
+		all := tensor.New(rowBlock, w.Rows)
 		for from := 0; from < v.Rows; from += rowBlock {
 			n := min(rowBlock, v.Rows-from)
-			out := tensor.New(n, w.Rows)
-			tensor.MulT(out, v.Slice(from, from+n), w)
+			out := all.Slice(0, n)
+			packed.MulT(out, v.Slice(from, from+n))
 			for i := range n {
-				m.Row(head)[from+i] = absSum(out.Row(i))
+				m.Row(head)[from+i] = tensor.AbsSum(out.Row(i))
 			}
 		}
 		return nil
@@ -218,21 +223,13 @@ func (s *Host) outputNorms(p int) (tensor.Mat, error) {
 
 // gramNorms writes the L2 norm of w·v for every row v, as sqrt(vᵀ·(wᵀ·w)·v): wᵀ·w is far smaller than w.
 func gramNorms(dst []float32, v, w tensor.Mat) {
-	columns, gram := tensor.Transposed(w), tensor.New(w.Cols, w.Cols)
-	tensor.MulT(gram, columns, columns)
+	gram := tensor.New(w.Cols, w.Cols)
+	tensor.TMul(gram, w, w)
 	out := tensor.New(v.Rows, v.Cols)
-	tensor.MulT(out, v, gram)
+	tensor.Mul(out, v, gram)
 	for i := range v.Rows {
 		dst[i] = float32(math.Sqrt(math.Max(0, float64(tensor.Dot(out.Row(i), v.Row(i))))))
 	}
-}
-
-func absSum(x []float32) float32 {
-	var sum float32
-	for _, v := range x {
-		sum += max(v, -v)
-	}
-	return sum
 }
 
 // Attention returns the weighted sum of the last queries' attention.
@@ -284,7 +281,8 @@ func ones(n int) []float32 {
 // rowBlock is the number of rows that a large product holds at a time.
 const rowBlock = 64
 
-// attention runs the last queries over all pairs and folds each softmax row into the head's result.
+// attention runs the last queries over all pairs and folds each row of exponentials, of which w times is the query's
+// weighted attention, into the head's result.
 func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []float32, w float32)) (tensor.Mat, error) {
 	if len(rowWeights) != last {
 		return tensor.Mat{}, fmt.Errorf("%w: %d row weights for %d queries", ErrBadParameter, len(rowWeights), last)
@@ -311,8 +309,7 @@ func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []fl
 					first = s.visible(h, position-s.Window)
 				}
 				row := weights.Row(i)[first:end]
-				tensor.Softmax(row)
-				fold(dst[first:], row, rowWeights[from+i])
+				fold(dst[first:], row, rowWeights[from+i]/tensor.Exponentials(row))
 			}
 		}
 		return nil
@@ -400,8 +397,7 @@ func Moments(mean []float32, cov tensor.Mat, x tensor.Mat) {
 	for i := range x.Rows {
 		tensor.AddScaled(x.Row(i), -1, mean)
 	}
-	columns := tensor.Transposed(x)
-	tensor.MulT(cov, columns, columns)
+	tensor.TMul(cov, x, x)
 	tensor.Scale(cov.Data, 1/float32(x.Rows))
 }
 

@@ -51,8 +51,8 @@ func (s Leverage) Score(l *Layer) (Scores, error) {
 		small := tensor.New(keys.Rows, sketch)
 		tensor.Mul(small, keys, gauss.Slice(h*l.Dim, (h+1)*l.Dim))
 		tensor.Scale(small.Data, float32(1/math.Sqrt(float64(sketch))))
-		columns, gram := tensor.Transposed(small), tensor.New(sketch, sketch)
-		tensor.MulT(gram, columns, columns)
+		gram := tensor.New(sketch, sketch)
+		tensor.TMul(gram, small, small)
 		lev, err := leverages(small, gram, 1e-2)
 		copy(values.Row(h), lev)
 		return err

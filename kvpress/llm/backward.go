@@ -57,7 +57,6 @@ func (b *hostBlock) throughAttention(p *passage, middle tensor.Mat) tensor.Mat {
 func (b *hostBlock) throughHead(p *passage, head int, out, keys, values tensor.Mat) tensor.Mat {
 	h := head * b.attention.KVHeads / b.attention.Heads
 	n, context := out.Rows, p.keys[h].Rows-out.Rows
-	columnsOfKeys := tensor.Transposed(p.keys[h])
 	queries := tensor.New(n, out.Cols)
 	b.eachRows(p, head, func(from int, weights tensor.Mat) {
 		to := from + weights.Rows
@@ -71,7 +70,7 @@ func (b *hostBlock) throughHead(p *passage, head int, out, keys, values tensor.M
 				row[j] = share * (row[j] - mean) * b.attention.Scale
 			}
 		}
-		tensor.MulT(queries.Slice(from, to), grad, columnsOfKeys)
+		tensor.Mul(queries.Slice(from, to), grad, p.keys[h])
 		addProduct(keys, grad, context, p.queries[head].Slice(from, to))
 	})
 	return queries

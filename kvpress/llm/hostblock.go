@@ -151,10 +151,9 @@ func (b *hostBlock) read(x tensor.Mat) *passage {
 	attended := tensor.New(x.Rows, a.Heads*a.Dim)
 	tensor.Parallel(a.Heads, func(head int) {
 		h := head * a.KVHeads / a.Heads
-		values := tensor.Transposed(p.values[h])
 		b.eachRows(p, head, func(from int, weights tensor.Mat) {
 			out := tensor.New(weights.Rows, a.Dim)
-			tensor.MulT(out, weights, values)
+			tensor.Mul(out, weights, p.values[h])
 			for i := range weights.Rows {
 				copy(attended.Row(from + i)[head*a.Dim:], out.Row(i))
 			}

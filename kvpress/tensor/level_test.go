@@ -110,6 +110,14 @@ func gates(t *testing.T) {
 		near(t, fmt.Sprintf("silu of %d", n), silu, wantSilu, 2e-6)
 		near(t, fmt.Sprintf("gelu of %d", n), gelu, wantGelu, 2e-5)
 	}
+	for n := 1; n < 40; n++ {
+		low, high, cos, sin := random(r, 1, n).Data, random(r, 1, n).Data, random(r, 1, n).Data, random(r, 1, n).Data
+		wantLow, wantHigh := slices.Clone(low), slices.Clone(high)
+		rotateGo(wantLow, wantHigh, cos, sin, 1.5, -0.5)
+		rotate(low, high, cos, sin, 1.5, -0.5)
+		near(t, "turned", append(low, high...), append(wantLow, wantHigh...), 0)
+		near(t, "sum without signs", []float32{AbsSum(low)}, []float32{absSumGo(low)}, 1e-5)
+	}
 	nan := float32(math.NaN())
 	out := make([]float32, 16)
 	SiLUMul(out, slices.Repeat([]float32{nan}, 16), make([]float32, 16))
@@ -146,5 +154,28 @@ func TestManyShortCalls(t *testing.T) {
 	}
 	if hits.Load() != want {
 		t.Errorf("%d tasks ran, want %d", hits.Load(), want)
+	}
+}
+
+func TestTransposed(t *testing.T) { atEveryLevel(t, transposed) }
+
+func transposed(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 1))
+	for range 100 {
+		m := random(r, r.IntN(40), 1+r.IntN(40))
+		back := Transposed(m)
+		for i := range m.Rows {
+			for j, v := range m.Row(i) {
+				if back.At(j, i) != v {
+					t.Fatalf("(%d, %d): number (%d, %d) comes out as %g, want %g", m.Rows, m.Cols, i, j, back.At(j, i), v)
+				}
+			}
+		}
+		product, gram := New(m.Cols, m.Cols), New(m.Cols, m.Cols)
+		MulT(product, back, back)
+		TMul(gram, m, m)
+		near(t, "xᵀ·x", gram.Data, product.Data, 1e-6)
+		Mul(product, back, m)
+		near(t, "a·b", product.Data, gram.Data, 1e-6)
 	}
 }

@@ -137,6 +137,29 @@ func gemvGo(dst, x []float32, panels []float32, half []uint16) {
 	}
 }
 
+func absSumGo(x []float32) float32 {
+	var sum float32
+	for _, v := range x {
+		sum += max(v, -v)
+	}
+	return sum
+}
+
+func rotateGo(low, high, cos, sin []float32, cosScale, sinScale float32) {
+	for i, a := range low {
+		c, s, b := cos[i]*cosScale, sin[i]*sinScale, high[i]
+		low[i], high[i] = a*c-b*s, b*c+a*s
+	}
+}
+
+func transposeGo(dst []float32, dstRow int, src []float32, srcRow, rows, cols int) {
+	for r := range rows {
+		for c, v := range src[r*srcRow : r*srcRow+cols] {
+			dst[c*dstRow+r] = v
+		}
+	}
+}
+
 func widenGo(dst []float32, src []uint16) {
 	for i, h := range src {
 		dst[i] = math.Float32frombits(uint32(h) << 16)

@@ -50,6 +50,15 @@ func gate8avx2(dst, gate, up *float32, n int, linear, cubic float32)
 func gate16avx512(dst, gate, up *float32, n int, linear, cubic float32)
 
 //go:noescape
+func rotate8(low, high, cos, sin *float32, n int, cosScale, sinScale float32)
+
+//go:noescape
+func absSum16(x *float32, n int) float32
+
+//go:noescape
+func transpose8(dst *float32, dstRow int, src *float32, srcRow, n int)
+
+//go:noescape
 func widen16(dst *float32, src *uint16, n int)
 
 //go:noescape
@@ -187,6 +196,43 @@ func gate16(dst, g, up *float32, n int, linear, cubic float32) {
 		return
 	}
 	gate8avx2(dst, g, up, n, linear, cubic)
+}
+
+// AbsSum adds up the numbers without their signs.
+func AbsSum(x []float32) float32 {
+	n := len(x) &^ 15
+	if active == plain || n == 0 {
+		return absSumGo(x)
+	}
+	return absSum16(&x[0], n) + absSumGo(x[n:])
+}
+
+// rotate turns pairs of numbers, low and high, by angles whose cosines and sines count so many times.
+func rotate(low, high, cos, sin []float32, cosScale, sinScale float32) {
+	n := len(low) &^ 7
+	if active != plain && n > 0 {
+		_, _, _ = high[n-1], cos[n-1], sin[n-1]
+		rotate8(&low[0], &high[0], &cos[0], &sin[0], n, cosScale, sinScale)
+		low, high, cos, sin = low[n:], high[n:], cos[n:], sin[n:]
+	}
+	rotateGo(low, high, cos, sin, cosScale, sinScale)
+}
+
+// transpose writes rows of src, cols numbers each, as the columns of dst.
+func transpose(dst []float32, dstRow int, src []float32, srcRow, rows, cols int) {
+	r, n := 0, cols&^7
+	if active != plain && n > 0 {
+		for ; r+8 <= rows; r += 8 {
+			_, _ = dst[(n-1)*dstRow+r+7], src[(r+7)*srcRow+n-1]
+			transpose8(&dst[r], 4*dstRow, &src[r*srcRow], 4*srcRow, n)
+			if n < cols {
+				transposeGo(dst[n*dstRow+r:], dstRow, src[r*srcRow+n:], srcRow, 8, cols-n)
+			}
+		}
+	}
+	if r < rows {
+		transposeGo(dst[r:], dstRow, src[r*srcRow:], srcRow, rows-r, cols)
+	}
 }
 
 // widen turns bfloat16 into float32; the lengths are multiples of 16.

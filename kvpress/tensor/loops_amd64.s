@@ -172,3 +172,121 @@ TEXT ·pause(SB), NOSPLIT, $0-0
 	PAUSE
 	PAUSE
 	RET
+
+// func transpose8(dst *float32, dstRow int, src *float32, srcRow, n int)
+// Eight rows of src, n numbers each, become n rows of dst, eight numbers each; distances in bytes. Pairs of rows are
+// woven together, then pairs of pairs, then the two halves of the registers.
+TEXT ·transpose8(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ dstRow+8(FP), R8
+	MOVQ src+16(FP), SI
+	MOVQ srcRow+24(FP), R9
+	MOVQ n+32(FP), CX
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R8*2), R11
+transpose:
+	LEAQ (SI)(R9*4), DX
+	VMOVUPS (SI), Y0
+	VMOVUPS (SI)(R9*1), Y1
+	VMOVUPS (SI)(R9*2), Y2
+	VMOVUPS (SI)(R10*1), Y3
+	VMOVUPS (DX), Y4
+	VMOVUPS (DX)(R9*1), Y5
+	VMOVUPS (DX)(R9*2), Y6
+	VMOVUPS (DX)(R10*1), Y7
+	VUNPCKLPS Y1, Y0, Y8
+	VUNPCKHPS Y1, Y0, Y9
+	VUNPCKLPS Y3, Y2, Y10
+	VUNPCKHPS Y3, Y2, Y11
+	VUNPCKLPS Y5, Y4, Y12
+	VUNPCKHPS Y5, Y4, Y13
+	VUNPCKLPS Y7, Y6, Y14
+	VUNPCKHPS Y7, Y6, Y15
+	VUNPCKLPD Y10, Y8, Y0
+	VUNPCKHPD Y10, Y8, Y1
+	VUNPCKLPD Y11, Y9, Y2
+	VUNPCKHPD Y11, Y9, Y3
+	VUNPCKLPD Y14, Y12, Y4
+	VUNPCKHPD Y14, Y12, Y5
+	VUNPCKLPD Y15, Y13, Y6
+	VUNPCKHPD Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x20, Y6, Y2, Y10
+	VPERM2F128 $0x20, Y7, Y3, Y11
+	VPERM2F128 $0x31, Y4, Y0, Y12
+	VPERM2F128 $0x31, Y5, Y1, Y13
+	VPERM2F128 $0x31, Y6, Y2, Y14
+	VPERM2F128 $0x31, Y7, Y3, Y15
+	LEAQ (DI)(R8*4), DX
+	VMOVUPS Y8, (DI)
+	VMOVUPS Y9, (DI)(R8*1)
+	VMOVUPS Y10, (DI)(R8*2)
+	VMOVUPS Y11, (DI)(R11*1)
+	VMOVUPS Y12, (DX)
+	VMOVUPS Y13, (DX)(R8*1)
+	VMOVUPS Y14, (DX)(R8*2)
+	VMOVUPS Y15, (DX)(R11*1)
+	LEAQ (DI)(R8*8), DI
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JNZ transpose
+	VZEROUPPER
+	RET
+
+// func rotate8(low, high, cos, sin *float32, n int, cosScale, sinScale float32)
+// Products and sums are rounded one by one, as in the twin.
+TEXT ·rotate8(SB), NOSPLIT, $0-48
+	MOVQ low+0(FP), DI
+	MOVQ high+8(FP), SI
+	MOVQ cos+16(FP), R8
+	MOVQ sin+24(FP), R9
+	MOVQ n+32(FP), CX
+	VBROADCASTSS cosScale+40(FP), Y14
+	VBROADCASTSS sinScale+44(FP), Y15
+rotate:
+	VMULPS (R8), Y14, Y0
+	VMULPS (R9), Y15, Y1
+	VMOVUPS (DI), Y2
+	VMOVUPS (SI), Y3
+	VMULPS Y0, Y2, Y4
+	VMULPS Y1, Y3, Y5
+	VSUBPS Y5, Y4, Y4
+	VMULPS Y0, Y3, Y6
+	VMULPS Y1, Y2, Y7
+	VADDPS Y7, Y6, Y6
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y6, (SI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	ADDQ $32, R8
+	ADDQ $32, R9
+	SUBQ $8, CX
+	JNZ rotate
+	VZEROUPPER
+	RET
+
+// func absSum16(x *float32, n int) float32
+TEXT ·absSum16(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	VPCMPEQD Y3, Y3, Y3
+	VPSRLD $1, Y3, Y3 // all but the sign
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+absSum:
+	VANDPS (SI), Y3, Y4
+	VADDPS Y4, Y0, Y0
+	VANDPS 32(SI), Y3, Y5
+	VADDPS Y5, Y1, Y1
+	ADDQ $64, SI
+	SUBQ $16, CX
+	JNZ absSum
+	VADDPS Y1, Y0, Y0
+	VEXTRACTF128 $1, Y0, X1
+	VADDPS X1, X0, X0
+	VHADDPS X0, X0, X0
+	VHADDPS X0, X0, X0
+	VMOVSS X0, ret+16(FP)
+	VZEROUPPER
+	RET

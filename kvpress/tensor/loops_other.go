@@ -36,6 +36,19 @@ func expSum(x []float32, scale, shift float32) float32 { return expSumGo(x, scal
 // gate is dst = g * sigmoid(linear*g + cubic*g³) * up.
 func gate(dst, g, up []float32, linear, cubic float32) { gateGo(dst, g, up, linear, cubic) }
 
+// AbsSum adds up the numbers without their signs.
+func AbsSum(x []float32) float32 { return absSumGo(x) }
+
+// rotate turns pairs of numbers, low and high, by angles whose cosines and sines count so many times.
+func rotate(low, high, cos, sin []float32, cosScale, sinScale float32) {
+	rotateGo(low, high, cos, sin, cosScale, sinScale)
+}
+
+// transpose writes rows of src, cols numbers each, as the columns of dst.
+func transpose(dst []float32, dstRow int, src []float32, srcRow, rows, cols int) {
+	transposeGo(dst, dstRow, src, srcRow, rows, cols)
+}
+
 // widen turns bfloat16 into float32.
 func widen(dst []float32, src []uint16) { widenGo(dst, src) }
 

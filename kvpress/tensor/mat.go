@@ -44,11 +44,7 @@ func (m Mat) Slice(from, to int) Mat {
 // Transposed is a copy with rows and columns exchanged.
 func Transposed(m Mat) Mat {
 	t := New(m.Cols, m.Rows)
-	for i := range m.Rows {
-		for j, v := range m.Row(i) {
-			t.Data[j*m.Rows+i] = v
-		}
-	}
+	transpose(t.Data, m.Rows, m.Data, m.Cols, m.Rows, m.Cols)
 	return t
 }
 

@@ -87,10 +87,17 @@ func (p *Page) read(room []float32, dim int) (k, v []float32) {
 
 // Keys copies the keys, (Len, Dim); channels that are not stored are 0.
 func (p Pages) Keys() Mat {
-	keys, r := New(p.Len, p.Dim), p.Reader()
-	for i := range p.Len {
-		r.Pair(keys.Row(i), i)
-	}
+	keys := New(p.Len, p.Dim)
+	p.each(func(first int, k, _ []float32, page *Page) {
+		rows, n := keys.Data[first*p.Dim:], min(PageRows, p.Len-first)
+		if page.Channels == nil {
+			transpose(rows, p.Dim, k, PageRows, p.Dim, n)
+			return
+		}
+		for i, d := range page.Channels {
+			transposeGo(rows[d:], p.Dim, k[i*PageRows:], PageRows, 1, n)
+		}
+	})
 	return keys
 }
 

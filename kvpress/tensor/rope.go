@@ -47,11 +47,7 @@ func (r Rope) Rotate(x []float32, position int) {
 		place, scale = -position, -scale
 	}
 	cos, sin := r.turns(place)
-	low, high := x[:half], x[half:2*half]
-	for i, a := range low {
-		c, s, b := cos[i]*r.Scale, sin[i]*scale, high[i]
-		low[i], high[i] = a*c-b*s, b*c+a*s
-	}
+	rotate(x[:half], x[half:2*half], cos, sin, r.Scale, scale)
 }
 
 // Turns are the cosines and sines of the positions from 0 on, as far as somebody asked.

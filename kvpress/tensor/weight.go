@@ -63,16 +63,12 @@ func PackF32(out, in int, data []float32) (*Weight, error) {
 
 // packPanel writes 16 rows of m, from row first on, as a panel; rows past the end are zeros.
 func packPanel(panel []float32, m Mat, first int) {
-	for j := range panelCols {
-		if first+j >= m.Rows {
-			for k := range m.Cols {
-				panel[k*panelCols+j] = 0
-			}
-			continue
-		}
-		for k, v := range m.Row(first + j) {
-			panel[k*panelCols+j] = v
-		}
+	rows := max(0, min(panelCols, m.Rows-first))
+	if rows < panelCols {
+		clear(panel[:m.Cols*panelCols])
+	}
+	if rows > 0 {
+		transpose(panel, panelCols, m.Data[first*m.Cols:], m.Cols, rows, m.Cols)
 	}
 }
 
@@ -259,16 +255,20 @@ func Mul(dst, a, b Mat) {
 	multiply(dst, a.Rows, a.Cols, a.Data, a.Cols, 1, b)
 }
 
-// Gram is dst (Cols, Cols) = xᵀ · x, on the calling goroutine alone.
-func Gram(dst, x Mat) {
-	if dst.Rows != x.Cols || dst.Cols != x.Cols {
+// TMul is dst = aᵀ · b, on the calling goroutine alone.
+func TMul(dst, a, b Mat) {
+	if a.Rows != b.Rows || dst.Rows != a.Cols || dst.Cols != b.Cols {
 		panic("tensor: shapes of a product do not fit")
 	}
-	multiply(dst, x.Cols, x.Rows, x.Data, 1, x.Cols, x)
+	multiply(dst, a.Cols, a.Rows, a.Data, 1, a.Cols, b)
 }
 
 // multiply is the product of a, whose number t of row r is a[r*aRow+t*aStep], with b as it lies.
 func multiply(dst Mat, rows, k int, a []float32, aRow, aStep int, b Mat) {
+	if k == 0 {
+		clear(dst.Data)
+		return
+	}
 	r := rooms.Get().(*room)
 	defer rooms.Put(r)
 	for j := 0; j < b.Cols; j += tileCols {
