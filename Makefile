@@ -8,7 +8,7 @@ FUZZED  := $(shell grep -rl --include='*_test.go' '^func Fuzz' kernel kvpress cu
 FUZZTIME ?= 90s
 
 .DEFAULT_GOAL := help
-.PHONY: help dist dist-check package-check binder-check cover demo lab test test-long fuzz tiny notebooks build venv kernel model cuda cuda-bundle lint lint-cuda fmt fresh generate bench bench-presses bench-kernel reference clean
+.PHONY: help dist dist-check package-check binder-check cover demo lab test test-long fuzz tiny notebooks build venv kernel model cuda cuda-bundle lint lint-cuda fmt fresh generate bench bench-presses bench-verbs bench-kernel reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -115,6 +115,9 @@ bench: build model ## time prefill, presses, decoding and the loops below them
 bench-presses: build model ## time every press on a kept prefill of 2,048 tokens
 	bin/kvnotes bench --model smollm2 --press all
 	go test -timeout 20m -run xxx -bench Press ./kvpress/llm
+
+bench-verbs: ## time the loops and verbs of the CPU at BASE and here, and compare: make bench-verbs BASE=main
+	@sh kvpress/cpu/bench.sh "$(BASE)"
 
 bench-kernel: kernel ## time the kernel beside ipykernel
 	@$(JUPYTER) kernel/kvnotes/testdata/kernel_bench.py

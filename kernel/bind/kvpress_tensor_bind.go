@@ -12,6 +12,7 @@ func init() {
 	extend("github.com/kvnotes/kvnotes/kvpress/tensor", imports.Package{
 		Name: "tensor",
 		Binds: map[string]reflect.Value{
+			"AbsSum":       reflect.ValueOf(kvpress_tensor.AbsSum),
 			"Add":          reflect.ValueOf(kvpress_tensor.Add),
 			"AddScaled":    reflect.ValueOf(kvpress_tensor.AddScaled),
 			"Assembly":     reflect.ValueOf(kvpress_tensor.Assembly),
@@ -23,7 +24,6 @@ func init() {
 			"FromBF16":     reflect.ValueOf(kvpress_tensor.FromBF16),
 			"FromF16":      reflect.ValueOf(kvpress_tensor.FromF16),
 			"GELUTanhMul":  reflect.ValueOf(kvpress_tensor.GELUTanhMul),
-			"Gram":         reflect.ValueOf(kvpress_tensor.Gram),
 			"GroupLen":     reflect.ValueOf(kvpress_tensor.GroupLen),
 			"Instructions": reflect.ValueOf(kvpress_tensor.Instructions),
 			"Max":          reflect.ValueOf(kvpress_tensor.Max),
@@ -45,6 +45,7 @@ func init() {
 			"SiLUMul":      reflect.ValueOf(kvpress_tensor.SiLUMul),
 			"Softmax":      reflect.ValueOf(kvpress_tensor.Softmax),
 			"Sum":          reflect.ValueOf(kvpress_tensor.Sum),
+			"TMul":         reflect.ValueOf(kvpress_tensor.TMul),
 			"Threads":      reflect.ValueOf(kvpress_tensor.Threads),
 			"ToBF16":       reflect.ValueOf(kvpress_tensor.ToBF16),
 			"ToF16":        reflect.ValueOf(kvpress_tensor.ToF16),
@@ -68,6 +69,7 @@ func init() {
 	})
 	document(map[string]string{
 		"github.com/kvnotes/kvnotes/kvpress/tensor":                  "package tensor\n\nPackage tensor holds matrices of float32 and the loops over them that everything else is built on. The hot loops\nexist twice: in assembly for processors with AVX2 and FMA, some of them also for AVX-512, chosen when the program\nstarts, and in Go.\n\nResults have the same bits for any number of threads: each number of a product is summed up in one fixed order.\n\nShapes and units: a Mat is (Rows, Cols), row after row; a Weight (outputs, inputs) multiplies rows of inputs; a Page holds pairs\nof one KV head, Dim channels each.",
+		"github.com/kvnotes/kvnotes/kvpress/tensor.AbsSum":           "func AbsSum(x []float32) float32\n\nAbsSum adds up the numbers without their signs.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Add":              "func Add(dst, x []float32)\n\nAdd is dst += x.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.AddScaled":        "func AddScaled(dst []float32, s float32, x []float32)\n\nAddScaled is dst += s * x.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Assembly":         "func Assembly() bool\n\nAssembly tells whether the loops in assembly are in use.",
@@ -79,7 +81,6 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/tensor.FromBF16":         "func FromBF16(dst []float32, src []byte)\n\nFromBF16 reads bfloat16 numbers, little endian.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.FromF16":          "func FromF16(dst []float32, src []byte)\n\nFromF16 reads half-precision numbers, little endian.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.GELUTanhMul":      "func GELUTanhMul(dst, g, up []float32)\n\nGELUTanhMul is dst = gelu(g) * up, with GELU's approximation 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))); dst may be g.",
-		"github.com/kvnotes/kvnotes/kvpress/tensor.Gram":             "func Gram(dst, x Mat)\n\nGram is dst (Cols, Cols) = xᵀ · x, on the calling goroutine alone.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.GroupLen":         "const GroupLen = 32\n\nGroupLen is how many inputs of an output share a scale in quantised weights, as in GGUF's Q8_0 and Q4_1.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Head":             "type Head struct {\n\tDst, Q\tMat\n\tPages\tPages\n}\n\nA Head is the share of one KV head in an attention: Dst and Q are (n*group, Dim), as for Attend.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Head.Dst":         "Dst Mat",
@@ -142,6 +143,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/tensor.SiLUMul":          "func SiLUMul(dst, g, up []float32)\n\nSiLUMul is dst = silu(g) * up; dst may be g.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Softmax":          "func Softmax(x []float32)\n\nSoftmax turns numbers into shares that add up to 1, in place.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Sum":              "func Sum(x []float32) float32\n\nSum adds the numbers up.",
+		"github.com/kvnotes/kvnotes/kvpress/tensor.TMul":             "func TMul(dst, a, b Mat)\n\nTMul is dst = aᵀ · b, on the calling goroutine alone.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Threads":          "func Threads() int\n\nThreads is how many goroutines work at the same time.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.ToBF16":           "func ToBF16(dst []byte, src []float32)\n\nToBF16 writes bfloat16 numbers, rounded to the nearest, to even in the middle.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.ToF16":            "func ToF16(dst []byte, src []float32)\n\nToF16 writes half-precision numbers, rounded to the nearest, to even in the middle.",
@@ -149,6 +151,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Turns":            "type Turns struct {\n\tmu\tsync.Mutex\t// held while the table grows\n\ttable\tatomic.Pointer[table]\n}\n\nTurns are the cosines and sines of the positions from 0 on, as far as somebody asked.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Weight":           "type Weight struct {\n\tOut, In\tint\n\tsingle\t[]float32\t// packed float32, or\n\thalf\t[]uint16\t// packed bfloat16, or\n\tfew\t*groups\t\t// 8 or 4 bits\n}\n\nA Weight is a matrix (Out, In) packed for products with rows of activations: panels of 16 outputs, in each panel\nthe 16 numbers of one input together. bfloat16 weights stay 2 bytes each.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Weight.Bytes":     "func (w *Weight) Bytes() int64\n\nBytes is the size of the weight in memory.",
+		"github.com/kvnotes/kvnotes/kvpress/tensor.Weight.Columns":   "func (w *Weight) Columns(dst Mat, from int)\n\nColumns writes the inputs from number from on, as many as dst has columns, of all outputs: dst is (Out, n).",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Weight.In":        "In int",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Weight.MulT":      "func (w *Weight) MulT(dst, x Mat)\n\nMulT is dst (n, Out) = x (n, In) · wᵀ.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Weight.MulTRows":  "func (w *Weight) MulTRows(dst, x Mat, from, to int)\n\nMulTRows is MulT with the outputs from row from up to, not including, row to of the weight alone: dst is\n(n, to-from). from is a multiple of 16.",

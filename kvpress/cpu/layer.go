@@ -48,12 +48,11 @@ func (p *projected) keys(host *kvpress.Host, head int) (tensor.Mat, error) {
 	return p.block(p.product(mat(p.p.Hidden), p.p.Heads+p.p.KVHeads), p.p.Heads+head), nil
 }
 
-// projected computes queries and keys again from hidden states, and takes the output projection apart.
+// projected computes queries and keys again from hidden states.
 type projected struct {
 	p       llm.Projections
 	mu      sync.Mutex
-	queries tensor.Mat   // of the last queries.Rows tokens, all heads
-	output  []tensor.Mat // per query head (Width, Dim)
+	queries tensor.Mat // of the last queries.Rows tokens, all heads
 }
 
 // column returns the last queries of one head.
@@ -97,21 +96,8 @@ func (p *projected) block(x tensor.Mat, block int) tensor.Mat {
 
 // outputOf returns the block of the output projection that belongs to a query head, (Width, Dim).
 func (p *projected) outputOf(head int) (tensor.Mat, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.output == nil {
-		w, dim := p.p.Output.Mem.(*tensor.Weight), p.p.Dim
-		p.output = make([]tensor.Mat, p.p.Heads)
-		for h := range p.output {
-			p.output[h] = tensor.New(w.Out, dim)
-		}
-		row := make([]float32, w.In)
-		for i := range w.Out {
-			w.Row(row, i)
-			for h := range p.output {
-				copy(p.output[h].Row(i), row[h*dim:(h+1)*dim])
-			}
-		}
-	}
-	return p.output[head], nil
+	w := p.p.Output.Mem.(*tensor.Weight)
+	out := tensor.New(w.Out, p.p.Dim)
+	w.Columns(out, head*p.p.Dim)
+	return out, nil
 }

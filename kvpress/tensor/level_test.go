@@ -118,6 +118,14 @@ func gates(t *testing.T) {
 		near(t, "turned", append(low, high...), append(wantLow, wantHigh...), 0)
 		near(t, "sum without signs", []float32{AbsSum(low)}, []float32{absSumGo(low)}, 1e-5)
 	}
+	for n := range 9 {
+		k := random(r, n, PageRows).Data
+		var got, want [PageRows]float32
+		got[3], want[3] = 2, 2
+		addSquares(&got, k)
+		addSquaresGo(&want, k)
+		near(t, "squares", got[:], want[:], 0)
+	}
 	nan := float32(math.NaN())
 	out := make([]float32, 16)
 	SiLUMul(out, slices.Repeat([]float32{nan}, 16), make([]float32, 16))

@@ -137,6 +137,14 @@ func gemvGo(dst, x []float32, panels []float32, half []uint16) {
 	}
 }
 
+func addSquaresGo(sum *[PageRows]float32, k []float32) {
+	for ; len(k) > 0; k = k[PageRows:] {
+		for j, v := range k[:PageRows] {
+			sum[j] += v * v
+		}
+	}
+}
+
 func absSumGo(x []float32) float32 {
 	var sum float32
 	for _, v := range x {

@@ -53,6 +53,9 @@ func gate16avx512(dst, gate, up *float32, n int, linear, cubic float32)
 func rotate8(low, high, cos, sin *float32, n int, cosScale, sinScale float32)
 
 //go:noescape
+func addSquares32(sum, k *float32, n int)
+
+//go:noescape
 func absSum16(x *float32, n int) float32
 
 //go:noescape
@@ -196,6 +199,15 @@ func gate16(dst, g, up *float32, n int, linear, cubic float32) {
 		return
 	}
 	gate8avx2(dst, g, up, n, linear, cubic)
+}
+
+// addSquares adds up the squares of every channel of a page of keys.
+func addSquares(sum *[PageRows]float32, k []float32) {
+	if n := len(k) / PageRows; active == plain || n == 0 {
+		addSquaresGo(sum, k)
+	} else {
+		addSquares32(&sum[0], &k[0], n)
+	}
 }
 
 // AbsSum adds up the numbers without their signs.

@@ -290,3 +290,36 @@ absSum:
 	VMOVSS X0, ret+16(FP)
 	VZEROUPPER
 	RET
+
+// func addSquares32(sum, k *float32, n int)
+// Squares and sums are rounded one by one, as in the twin: equal keys must have equal norms on every machine.
+TEXT ·addSquares32(SB), NOSPLIT, $0-24
+	MOVQ sum+0(FP), DI
+	MOVQ k+8(FP), SI
+	MOVQ n+16(FP), CX
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+squares:
+	VMOVUPS (SI), Y4
+	VMOVUPS 32(SI), Y5
+	VMOVUPS 64(SI), Y6
+	VMOVUPS 96(SI), Y7
+	VMULPS Y4, Y4, Y4
+	VMULPS Y5, Y5, Y5
+	VMULPS Y6, Y6, Y6
+	VMULPS Y7, Y7, Y7
+	VADDPS Y4, Y0, Y0
+	VADDPS Y5, Y1, Y1
+	VADDPS Y6, Y2, Y2
+	VADDPS Y7, Y3, Y3
+	ADDQ $128, SI
+	DECQ CX
+	JNZ squares
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	VZEROUPPER
+	RET

@@ -36,6 +36,9 @@ func expSum(x []float32, scale, shift float32) float32 { return expSumGo(x, scal
 // gate is dst = g * sigmoid(linear*g + cubic*g³) * up.
 func gate(dst, g, up []float32, linear, cubic float32) { gateGo(dst, g, up, linear, cubic) }
 
+// addSquares adds up the squares of every channel of a page of keys.
+func addSquares(sum *[PageRows]float32, k []float32) { addSquaresGo(sum, k) }
+
 // AbsSum adds up the numbers without their signs.
 func AbsSum(x []float32) float32 { return absSumGo(x) }
 

@@ -124,11 +124,7 @@ func (p Pages) each(show func(first int, k, v []float32, page *Page)) {
 func (p Pages) KeyNorms(dst []float32) {
 	p.each(func(first int, k, _ []float32, _ *Page) {
 		var sum [PageRows]float32
-		for ; len(k) > 0; k = k[PageRows:] {
-			for j, v := range k[:PageRows] {
-				sum[j] += v * v
-			}
-		}
+		addSquares(&sum, k)
 		for j, v := range sum[:min(PageRows, p.Len-first)] {
 			dst[first+j] = float32(math.Sqrt(float64(v)))
 		}

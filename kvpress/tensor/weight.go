@@ -96,6 +96,16 @@ func (w *Weight) Row(dst []float32, i int) {
 	}
 }
 
+// Columns writes the inputs from number from on, as many as dst has columns, of all outputs: dst is (Out, n).
+func (w *Weight) Columns(dst Mat, from int) {
+	r := rooms.Get().(*room)
+	defer rooms.Put(r)
+	for p := range w.panels() {
+		panel := w.strip(r, p, 1).pieces[0][from*panelCols:]
+		transpose(dst.Data[p*panelCols*dst.Cols:], dst.Cols, panel, panelCols, dst.Cols, min(panelCols, w.Out-p*panelCols))
+	}
+}
+
 // depth is how many inputs a product takes at a time, so that a piece of two panels stays in the second cache beside
 // the rows.
 const depth = 768
