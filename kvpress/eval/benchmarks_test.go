@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -22,7 +23,14 @@ func reader(t testing.TB) *llm.LLM {
 }
 
 func TestFind(t *testing.T) {
+	page, err := os.ReadFile("../../docs/benchmarks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, b := range Benchmarks() {
+		if !strings.Contains(string(page), "`"+b.Name+"`") {
+			t.Errorf("docs/benchmarks.md does not tell of %s", b.Name)
+		}
 		found, err := Find(b.Name)
 		if err != nil || found.About != b.About {
 			t.Errorf("%s: %v", b.Name, err)

@@ -2,9 +2,12 @@ package eval
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,5 +127,65 @@ func TestHaystackFile(t *testing.T) {
 	got := sentences(strings.Fields("Mr. Fox waits. He is patient! Why \"not?\" He said 3.5 or e.g. Four. J. Smith left"))
 	if want := []string{"Mr. Fox waits.", "He is patient!", "Why \"not?\"", "He said 3.5 or e.g. Four.", "J. Smith left"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("%q", got)
+	}
+}
+
+// What the tasks promise, read from the samples themselves.
+func TestRulerTasksHold(t *testing.T) {
+	m := reader(t)
+	sample := func(task string, seed int64) Sample {
+		s, err := rulerSamples(context.Background(), m, Options{Tasks: []string{task}, Tokens: 4096, Samples: 1, Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s[0]
+	}
+	for seed := int64(20); seed < 24; seed++ {
+		for task, n := range needleTasks {
+			s := sample(task, seed)
+			keys := map[string]int{}
+			for _, found := range regexp.MustCompile(`special magic \w+ for (\S+) is: ([-\w]+)\.`).FindAllStringSubmatch(s.Context, -1) {
+				keys[found[1]]++
+				if slices.Contains(s.Answers, found[2]) != strings.Contains(s.Question, found[1]) {
+					t.Errorf("%s: %s is hidden under %s", s.ID, found[2], found[1])
+				}
+			}
+			for key, times := range keys {
+				if times != n.values {
+					t.Errorf("%s: the key %s is there %d times", s.ID, key, times)
+				}
+			}
+			if len(s.Answers) != n.values*n.asked || n.hay != "needles" && len(keys) != n.keys || n.hay == "needles" && len(keys) < 10 {
+				t.Errorf("%s: %d keys, %d answers", s.ID, len(keys), len(s.Answers))
+			}
+		}
+
+		s := sample("vt", seed)
+		last := s.Context[strings.LastIndex(s.Context, "Memorize"):]
+		value := regexp.MustCompile(`value (\d+)`).FindStringSubmatch(s.Question)[1]
+		holds := map[string]bool{}
+		for _, found := range regexp.MustCompile(`VAR (\w+) = (?:VAR )?(\w+)`).FindAllStringSubmatch(last, -1) {
+			if found[2] == value || holds[found[2]] {
+				holds[found[1]] = true
+			}
+		}
+		if got := slices.Sorted(maps.Keys(holds)); !slices.Equal(got, slices.Sorted(slices.Values(s.Answers))) {
+			t.Errorf("%s: %v hold the value, not %v", s.ID, got, s.Answers)
+		}
+
+		for task, most := range map[string]int{"cwe": 10, "fwe": 3} {
+			s := sample(task, seed)
+			count := map[string]int{}
+			for _, w := range strings.Fields(s.Context[strings.LastIndex(s.Context, "most often.")+1:]) {
+				if strings.Trim(w, "0123456789.") == w && (task == "cwe" || len(w) == 6) {
+					count[w]++
+				}
+			}
+			words := slices.Collect(maps.Keys(count))
+			slices.SortFunc(words, func(a, b string) int { return count[b] - count[a] })
+			if top := words[:most]; count[words[most-1]] == count[words[most]] || !slices.Equal(slices.Sorted(slices.Values(top)), slices.Sorted(slices.Values(s.Answers))) {
+				t.Errorf("%s: %v come most often, not %v", s.ID, top, s.Answers)
+			}
+		}
 	}
 }
