@@ -32,7 +32,7 @@ var arrows = map[string][]string{
 	"kvpress/trained":            {"kvpress", "kvpress/tensor", "kvpress/weights", "kvpress/hub", "kvpress/llm"},
 	"kvpress/internal/invented":  {"kvpress", "kvpress/tensor"},
 	"kvpress/internal/reference": {"kvpress", "kvpress/tensor", "kvpress/weights"},
-	"kvpress/hub":                {"kvpress/needle", "kvpress/tensor", "kvpress/weights"},
+	"kvpress/hub":                {"kvpress/needle", "kvpress/progress", "kvpress/tensor", "kvpress/weights"},
 	"kvpress/llm":                {"kvpress", "kvpress/hub", "kvpress/progress", "kvpress/tensor", "kvpress/tokenizer", "kvpress/weights"},
 	"kvpress/cpu":                {"kvpress", "kvpress/llm", "kvpress/tensor", "kvpress/weights"},
 	"cuda":                       {"kvpress", "kvpress/cpu", "kvpress/llm", "kvpress/tensor", "kvpress/weights"},

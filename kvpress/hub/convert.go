@@ -66,6 +66,7 @@ func (f family) huggingFaceName(name string) (string, bool) {
 // The folder must be there. Of the tokenizer, GGUF does not tell which tokens take the blanks beside them. Open takes
 // such files as they are.
 func Convert(ctx context.Context, path, dir string, p Progress) error {
+	p = p.of(ctx)
 	g, err := weights.OpenGGUF(path)
 	if err != nil {
 		return err

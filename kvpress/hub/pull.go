@@ -14,10 +14,21 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/kvnotes/kvnotes/kvpress/progress"
 )
 
-// Progress is told how far a step is; total is 0 when it is not known. A nil Progress is not told.
+// Progress is told how far a step is; total is 0 when it is not known. Instead of a nil Progress, whoever the context
+// carries reports to is told: in a notebook, the cell.
 type Progress func(stage string, done, total int64)
+
+// of is the Progress itself, or the context's.
+func (p Progress) of(ctx context.Context) Progress {
+	if p != nil {
+		return p
+	}
+	return func(stage string, done, total int64) { progress.Report(ctx, stage, done, total) }
+}
 
 func (p Progress) tell(stage string, done, total int64) {
 	if p != nil {
@@ -52,6 +63,7 @@ func pulledFolder(name string) (string, error) {
 // The hub's address, token, cache and offline mode are read from HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and
 // HF_HUB_OFFLINE.
 func Pull(ctx context.Context, name string, p Progress) (string, error) {
+	p = p.of(ctx)
 	r, ok := recipes[name]
 	if !ok {
 		return pullRepository(ctx, name, p)
