@@ -11,12 +11,20 @@ import (
 func pullCommand() *cobra.Command {
 	var quiet bool
 	c := &cobra.Command{
-		Use:   "pull MODEL",
-		Short: "fetch a model: smollm2, or ORG/NAME of the Hugging Face hub",
-		Args:  cobra.ExactArgs(1),
+		Use:   "pull MODEL [FILE...]",
+		Short: "fetch a model: smollm2, or ORG/NAME[@REVISION] of the Hugging Face hub; or single files of it",
+		Long: `pull fetches a model into the cache that Python's tools share, or, where files are named, these alone: what a press
+learnt, for --trained METHOD=ORG/NAME or METHOD=ORG/NAME/FILE. It goes on where an earlier pull stopped.`,
+		Example: "  kvnotes pull ORG/NAME@main\n  kvnotes pull ORG/NAME folder/gates.pt",
+		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			show := terminalBar(cmd.ErrOrStderr())
-			dir, err := hub.Pull(cmd.Context(), args[0], hub.Progress(show))
+			dir, err := "", error(nil)
+			if len(args) > 1 {
+				dir, err = hub.PullFiles(cmd.Context(), args[0], args[1:], hub.Progress(show))
+			} else {
+				dir, err = hub.Pull(cmd.Context(), args[0], hub.Progress(show))
+			}
 			if err != nil {
 				return err
 			}

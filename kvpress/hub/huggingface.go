@@ -62,9 +62,9 @@ type remoteFile struct {
 // parallel is how many files are fetched at once.
 const parallel = 4
 
-// pull brings the files of a model into the cache and returns their folder. What is there already stays. The commit
-// gets its name last, so that a pull that was killed is not found.
-func (r repository) pull(ctx context.Context, p Progress) (string, error) {
+// pull brings the files of a model, or those that are named, into the cache and returns their folder. What is there
+// already stays. The commit gets its name last, so that a pull that was killed is not found.
+func (r repository) pull(ctx context.Context, named []string, p Progress) (string, error) {
 	if offline() {
 		dir, err := r.find()
 		if err != nil {
@@ -77,7 +77,7 @@ func (r repository) pull(ctx context.Context, p Progress) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	commit, files, err := c.list(ctx, r)
+	commit, files, err := c.list(ctx, r, named)
 	if err != nil {
 		return "", err
 	}
@@ -120,7 +120,7 @@ func Look(ctx context.Context, name string) (Survey, error) {
 		return s, fmt.Errorf("HF_HUB_OFFLINE forbids to ask the hub for %s", r)
 	}
 	c := connect()
-	commit, files, err := c.list(ctx, r)
+	commit, files, err := c.list(ctx, r, nil)
 	if err != nil {
 		return s, fmt.Errorf("looking at %s: %w", r, err)
 	}
@@ -217,7 +217,7 @@ func (c *client) fetchAll(ctx context.Context, name, commit, locks, blobs string
 
 func (c *client) address(parts ...string) string {
 	for i, p := range parts {
-		if i > 0 { // the first is ORG/NAME
+		if i > 0 && i != 3 { // the first is ORG/NAME; a file may lie in a folder, and its name has no letters to escape
 			parts[i] = url.PathEscape(p)
 		}
 	}
@@ -227,8 +227,8 @@ func (c *client) address(parts ...string) string {
 // longestList is how many bytes of a list of files are read.
 const longestList = 32 << 20
 
-// list asks which commit a revision is, and which of its files make up a model.
-func (c *client) list(ctx context.Context, r repository) (commit string, files []remoteFile, err error) {
+// list asks which commit a revision is, and which of its files make up a model; or for the files that are named.
+func (c *client) list(ctx context.Context, r repository, named []string) (commit string, files []remoteFile, err error) {
 	var answer struct {
 		SHA      string `json:"sha"`
 		Siblings []struct {
@@ -264,13 +264,35 @@ func (c *client) list(ctx context.Context, r repository) (commit string, files [
 		}
 		files = append(files, f)
 	}
-	files, err = choose(files)
+	if len(named) > 0 {
+		files, err = pick(files, named)
+	} else {
+		files, err = choose(files)
+	}
+	for _, f := range files {
+		if err == nil && (!hashName.MatchString(f.hash) || f.size < 0) {
+			err = fmt.Errorf("the hub says that %s has %d bytes and the hash %q, which cannot be", f.name, f.size, f.hash)
+		}
+	}
 	return answer.SHA, files, err
+}
+
+// pick finds the named files.
+func pick(all []remoteFile, named []string) (picked []remoteFile, err error) {
+	for _, name := range named {
+		i := slices.IndexFunc(all, func(f remoteFile) bool { return f.name == name })
+		if i < 0 || !anyFile.MatchString(name) {
+			return nil, fmt.Errorf("it has no file %q", name)
+		}
+		picked = append(picked, all[i])
+	}
+	return picked, nil
 }
 
 var (
 	smallFile = regexp.MustCompile(`^\w[\w.-]*\.(json|jinja|txt|model)$`)
 	shardFile = regexp.MustCompile(`^model-\d{5}-of-\d{5}\.safetensors$`)
+	anyFile   = regexp.MustCompile(`^\w[\w.-]*(/\w[\w.-]*)*$`)
 	pickle    = regexp.MustCompile(`\.(bin|pt|pth|pkl|ckpt)$`)
 	hashName  = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 )
@@ -300,11 +322,5 @@ func choose(all []remoteFile) ([]remoteFile, error) {
 	if len(whole) == 0 {
 		return nil, errors.New("it has no model.safetensors: only models with safetensors weights are pulled")
 	}
-	chosen := append(small, whole...)
-	for _, f := range chosen {
-		if !hashName.MatchString(f.hash) || f.size < 0 {
-			return nil, fmt.Errorf("the hub says that %s has %d bytes and the hash %q, which cannot be", f.name, f.size, f.hash)
-		}
-	}
-	return chosen, nil
+	return append(small, whole...), nil
 }

@@ -462,6 +462,37 @@ func TestShardsAreChosen(t *testing.T) {
 	}
 }
 
+// TestPullFiles fetches what a press learnt, and nothing else.
+func TestPullFiles(t *testing.T) {
+	h := newFakeHub(t)
+	h.files["folder/gates.pt"] = []byte("gates")
+	h.serve["gates.pt"] = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		if r.URL.Path == "/"+testModel+"/resolve/"+testCommit+"/folder/gates.pt" {
+			_, _ = w.Write([]byte("gates"))
+		}
+		return true
+	}
+	dir, err := PullFiles(context.Background(), testModel, []string{"folder/gates.pt", "config.json"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "folder", "gates.pt")); err != nil || string(text) != "gates" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if found, err := Find(testModel); err != nil || found != dir || h.asked["model.safetensors"] > 0 {
+		t.Errorf("found in %s, %v; weights asked for %d times", found, err, h.asked["model.safetensors"])
+	}
+	for _, name := range []string{"nothing.pt", "../gates.pt", "/etc/passwd", "folder/../../x", ""} {
+		h.files[name] = []byte("x")
+		if name == "nothing.pt" {
+			delete(h.files, name)
+		}
+		if _, err := PullFiles(context.Background(), testModel, []string{name}, nil); err == nil || !strings.Contains(err.Error(), "no file") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
 // TestLook learns sizes from the hub before anything is pulled, and from few bytes.
 func TestLook(t *testing.T) {
 	h := newFakeHub(t)

@@ -66,7 +66,7 @@ func Pull(ctx context.Context, name string, p Progress) (string, error) {
 	p = p.of(ctx)
 	r, ok := recipes[name]
 	if !ok {
-		return pullRepository(ctx, name, p)
+		return pullRepository(ctx, name, nil, p)
 	}
 	dir, err := pulledFolder(name)
 	if err != nil {
@@ -81,12 +81,18 @@ func Pull(ctx context.Context, name string, p Progress) (string, error) {
 	return dir, nil
 }
 
-func pullRepository(ctx context.Context, name string, p Progress) (string, error) {
+// PullFiles fetches single files of ORG/NAME or ORG/NAME@REVISION into the same cache, such as what a press learnt, and
+// returns the folder. Of a pickle among them nothing is run: package trained reads tensors out of it and refuses all else.
+func PullFiles(ctx context.Context, name string, files []string, p Progress) (string, error) {
+	return pullRepository(ctx, name, files, p.of(ctx))
+}
+
+func pullRepository(ctx context.Context, name string, files []string, p Progress) (string, error) {
 	r, ok := parseRepository(name)
 	if !ok {
 		return "", fmt.Errorf("there is no model %q to pull: name smollm2, or ORG/NAME[@REVISION] of the Hugging Face hub; needle needs no download", name)
 	}
-	dir, err := r.pull(ctx, p)
+	dir, err := r.pull(ctx, files, p)
 	if err != nil {
 		return "", fmt.Errorf("pulling %s: %w", r, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -44,7 +45,7 @@ var loaders = map[string]func(path string) (kvpress.Method, error){
 }
 
 // Use reads what a method learnt from its file or folder, or from a repository of the Hugging Face hub that was pulled
-// (ORG/NAME), and registers the method with it, so that it can be spelled like any other:
+// (ORG/NAME or ORG/NAME/FILE), and registers the method with it, so that it can be spelled like any other:
 // Use("qfilter", "nthngdy/Llama-3.1-8B_qfilt").
 func Use(method, path string) error {
 	load, ok := loaders[method]
@@ -56,9 +57,12 @@ func Use(method, path string) error {
 		return err
 	}
 	if _, err := os.Stat(path); err != nil {
-		if path, err = hub.Find(path); err != nil {
+		parts := strings.SplitN(filepath.ToSlash(path), "/", 3)
+		dir, err := hub.Find(strings.Join(parts[:min(2, len(parts))], "/"))
+		if err != nil {
 			return fmt.Errorf("%s: %w", method, err)
 		}
+		path = filepath.Join(append([]string{dir}, parts[min(2, len(parts)):]...)...)
 	}
 	read, err := load(path)
 	if err != nil {

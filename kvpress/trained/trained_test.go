@@ -266,3 +266,31 @@ func TestRestoreKV(t *testing.T) {
 		}
 	}
 }
+
+// TestUseOfTheCache finds what was pulled, a file in a folder of a repository.
+func TestUseOfTheCache(t *testing.T) {
+	cache, commit := t.TempDir(), strings.Repeat("a", 40)
+	t.Setenv("HF_HUB_CACHE", cache)
+	dir := filepath.Join(cache, "models--org--gates")
+	snapshot := filepath.Join(dir, "snapshots", commit)
+	for _, folder := range []string{filepath.Join(snapshot, "folder"), filepath.Join(dir, "refs")} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gates, err := os.ReadFile(filepath.Join("testdata", "gates.pt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string][]byte{filepath.Join(snapshot, "folder", "gates.pt"): gates, filepath.Join(dir, "refs", "main"): []byte(commit)} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := trained.Use("fastkvzip", "org/gates/folder/gates.pt"); err != nil {
+		t.Error(err)
+	}
+	if err := trained.Use("fastkvzip", "org/gates/folder/none.pt"); err == nil || !strings.Contains(err.Error(), "none.pt") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
