@@ -22,6 +22,7 @@ func init() {
 			"Look":              reflect.ValueOf(kvpress_hub.Look),
 			"Open":              reflect.ValueOf(kvpress_hub.Open),
 			"Pull":              reflect.ValueOf(kvpress_hub.Pull),
+			"PullFiles":         reflect.ValueOf(kvpress_hub.PullFiles),
 			"Verify":            reflect.ValueOf(kvpress_hub.Verify),
 		},
 		Types: map[string]reflect.Type{
@@ -60,6 +61,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/hub.Open":                    "func Open(name string) (*Model, error)\n\nOpen finds a model: \"needle\", which is part of the program; \"smollm2\" or \"smollm2.gguf\", after Pull; the path of a Hugging Face\nfolder or of a GGUF file; or ORG/NAME or ORG/NAME@REVISION in the Hugging Face cache, after Pull or another tool put it\nthere. Weights of a GGUF file stay packed as they are.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Progress":                "type Progress func(stage string, done, total int64)\n\nProgress is told how far a step is; total is 0 when it is not known. Instead of a nil Progress, whoever the context\ncarries reports to is told: in a notebook, the cell.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Pull":                    "func Pull(ctx context.Context, name string, p Progress) (string, error)\n\nPull fetches a model and returns its folder, an ordinary Hugging Face folder: \"smollm2\" (with the GGUF file it was made\nfrom, which Open knows as \"smollm2.gguf\"), or ORG/NAME or\nORG/NAME@REVISION of the Hugging Face hub, into the cache that Python uses too. What is there already is not fetched\nagain. A killed pull leaves nothing that looks finished; from the hub, another one goes on where it stopped.\n\nThe hub's address, token, cache and offline mode are read from HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and\nHF_HUB_OFFLINE.",
+		"github.com/kvnotes/kvnotes/kvpress/hub.PullFiles":               "func PullFiles(ctx context.Context, name string, files []string, p Progress) (string, error)\n\nPullFiles fetches single files of ORG/NAME or ORG/NAME@REVISION into the same cache, such as what a press learnt, and\nreturns the folder. Of a pickle among them nothing is run: package trained reads tensors out of it and refuses all else.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Question":                "type Question struct {\n\tQuestion\tstring\t`json:\"question\"`\n\tAnswer\t\tstring\t`json:\"answer\"`\n}\n\nA Question is about an article, with a word of its answer.",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Question.Answer":         "Answer string",
 		"github.com/kvnotes/kvnotes/kvpress/hub.Question.Question":       "Question string",
