@@ -27,7 +27,7 @@ func (m *LLM) PerplexityTokens(ctx context.Context, ids []int) (float64, error) 
 	if err != nil {
 		return 0, err
 	}
-	b := batch{ids: ids, positions: upTo(0, len(ids)), cache: s.cache, stage: "prefill"}
+	b := batch{ids: ids, positions: upTo(0, len(ids)), cache: s.cache, stage: "prefill", stream: true}
 	if err := d.forward(ctx, w, b, false); err != nil {
 		return 0, fmt.Errorf("perplexity: %w", err)
 	}
