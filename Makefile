@@ -8,7 +8,7 @@ FUZZED  := $(shell grep -rl --include='*_test.go' '^func Fuzz' kernel kvpress cu
 FUZZTIME ?= 90s
 
 .DEFAULT_GOAL := help
-.PHONY: help dist dist-check package-check binder-check cover demo lab test test-long fuzz tiny notebooks build venv kernel model cuda cuda-bundle lint lint-cuda fmt fresh generate bench bench-presses bench-verbs bench-kernel reference clean
+.PHONY: help dist dist-check package-check binder-check cover demo lab test test-long fuzz tiny notebooks build venv kernel model cuda cuda-bundle lint lint-cuda fmt fresh generate bench bench-table bench-presses bench-verbs bench-kernel reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -108,9 +108,11 @@ fresh: ## fail when the bindings of the kernel are out of date
 	@before=$$(cat kernel/bind/*_bind.go | cksum); go generate ./kernel/bind; \
 	test "$$before" = "$$(cat kernel/bind/*_bind.go | cksum)" || { echo "kernel/bind was out of date and is written again: commit it"; exit 1; }
 
-bench: build model ## time prefill, presses, decoding and the loops below them
-	bin/kvnotes bench --model smollm2 --press knorm:0.5,snapkv:0.5,expected_attention:0.5,adasnapkv:0.5,adasnapkv:0.9
-	go test -timeout 20m -run xxx -bench . ./kvpress ./kvpress/tensor
+bench: build model ## time everything on this processor beside torch, kvpress and llama.cpp (ONLY=prefill,... for a part)
+	@$(PYTHON) kernel/kvnotes/testdata/cpu_bench.py --ours bin/kvnotes $(if $(ONLY),--only $(ONLY))
+
+bench-table: ## put the table of the last `make bench` into docs/speed.md
+	@$(PYTHON) kernel/kvnotes/testdata/cpu_bench.py --markdown build/bench/cpu.json --into docs/speed.md
 
 bench-presses: build model ## time every press on a kept prefill of 2,048 tokens
 	bin/kvnotes bench --model smollm2 --press all

@@ -1,7 +1,7 @@
 """Speed and memory on the processor beside torch, kvpress and llama.cpp: one run, one machine, its own limits measured in between.
 
 usage: cpu_bench.py --ours bin/kvnotes [--out build/bench/cpu.json] [--only prefill,modes,...] [--rounds 3]
-       cpu_bench.py --markdown build/bench/cpu.json      print the table of an earlier run
+       cpu_bench.py --markdown build/bench/cpu.json [--into docs/speed.md]      the table of an earlier run, printed or put between the page's marks
 
 The peers (torch, transformers, kvpress, llama-cpp-python) are taken from the Python that KVNOTES_PYTHON names, else from build/peers,
 which is set up once with pip. A peer that is not there is named, and its lines are left out; nothing else depends on it.
@@ -312,6 +312,9 @@ def flops(n):
 SECTIONS = ("prefill", "modes", "sweep", "presses", "memory", "start", "growth", "sessions")
 
 
+MARKS = ("<!-- make bench-table -->", "<!-- end -->")
+
+
 def markdown(saved):
     lines = [f"{saved['machine']}, {saved['date']}, `{saved['command']}`", "", "| what | measured | wanted | |", "|---|---|---|---|"]
     for r in saved["rows"]:
@@ -343,9 +346,16 @@ def main():
     ap.add_argument("--decode", type=int, default=24)
     ap.add_argument("--threads", type=int, default=os.cpu_count())
     ap.add_argument("--markdown", metavar="JSON", help="print the table of an earlier run")
+    ap.add_argument("--into", metavar="PAGE", help="with --markdown: put it into a page")
     a = ap.parse_args()
     if a.markdown:
-        print(markdown(json.loads(Path(a.markdown).read_text())))
+        table = markdown(json.loads(Path(a.markdown).read_text()))
+        if not a.into:
+            print(table)
+            return
+        page = Path(a.into).read_text()
+        before, after = page.index(MARKS[0]) + len(MARKS[0]), page.index(MARKS[1])
+        Path(a.into).write_text(page[:before] + "\n" + table + "\n" + page[after:])
         return
     sections = a.only.split(",") if a.only else list(SECTIONS)
     if wrong := [s for s in sections if s not in SECTIONS]:
