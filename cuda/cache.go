@@ -212,6 +212,9 @@ func (c *Cache) Copy(plans []kvpress.Plan, rope tensor.Rope) (llm.Cache, error) 
 
 // take makes a layer of what a plan keeps of a layer of another cache, or of this one.
 func (c *Cache) take(from *Cache, layer int, p kvpress.Plan, rope tensor.Rope) error {
+	if p.Bits == 16 {
+		return fmt.Errorf("layer %d: keys and values in 16 bits are for the processor: here those of a bfloat16 model have 16 bits already", layer)
+	}
 	if !plain(p) {
 		return c.rewrite(from, layer, p, rope)
 	}

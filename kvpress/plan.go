@@ -28,7 +28,7 @@ type Plan struct {
 	MergeSum bool
 	// Rerotate renumbers the kept keys 0, 1, 2, ... and rotates them to their new places.
 	Rerotate bool
-	// Bits, when not 0, is how many bits a number of the keys and values takes from now on, 8 or 4, or tensor.Float8; the
+	// Bits, when not 0, is how many bits a number of the keys and values takes from now on, 16, 8 or 4, or tensor.Float8; the
 	// newest 32 pairs of a head stay as they are.
 	Bits int
 	// Wait, when not nil, settles Keep once every layer has a plan: it is called one time with all plans, in order.
@@ -153,8 +153,8 @@ func (p Plan) check(l *Layer) error {
 			}
 		}
 	}
-	if p.Bits != 0 && p.Bits != 4 && p.Bits != 8 && p.Bits != tensor.Float8 {
-		return fmt.Errorf("numbers are stored in 8 bits or 4, not in %d", p.Bits)
+	if p.Bits != 0 && p.Bits != 4 && p.Bits != 8 && p.Bits != 16 && p.Bits != tensor.Float8 {
+		return fmt.Errorf("numbers are stored in 16 bits, 8 or 4, not in %d", p.Bits)
 	}
 	return p.checkRotation(l)
 }

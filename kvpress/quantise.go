@@ -11,7 +11,7 @@ import (
 // stored likewise when it has grown old. It goes with every press: put it last in composed, or press again with it.
 // Liu et al., arXiv 2402.02750.
 type Quantise struct {
-	Bits  int  // of a number: 8 or 4; 0 means 8
+	Bits  int  // of a number: 16 (bfloat16, no steps), 8 or 4; 0 means 8
 	Float bool // 8 bits are a floating-point number (FP8, E4M3) instead of equal steps
 }
 
@@ -32,10 +32,10 @@ func (p Quantise) Plan(l *Layer) (Plan, error) {
 		return Plan{}, l.at("quantise", fmt.Errorf("%w: bits is %d: a floating-point number takes 8 bits", ErrBadParameter, p.Bits))
 	case p.Bits == 0:
 		plan.Bits = 8
-	case p.Bits == 4 || p.Bits == 8:
+	case p.Bits == 4 || p.Bits == 8 || p.Bits == 16:
 		plan.Bits = p.Bits
 	default:
-		return Plan{}, l.at("quantise", fmt.Errorf("%w: bits is %d: keys and values are stored in 8 bits or 4", ErrBadParameter, p.Bits))
+		return Plan{}, l.at("quantise", fmt.Errorf("%w: bits is %d: keys and values are stored in 16 bits, 8 or 4", ErrBadParameter, p.Bits))
 	}
 	return plan, nil
 }

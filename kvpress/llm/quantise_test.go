@@ -13,6 +13,7 @@ func TestQuantisedSessions(t *testing.T) {
 	for spelling, share := range map[string]float64{ // of the bytes of the same session without quantise
 		"quantise":             0.37,
 		"quantise(float=true)": 0.37,
+		"quantise(bits=16)":    0.56,
 		"quantise(bits=4)":     0.26,
 		"composed(adakv(snapkv):0.5, quantise(bits=8))":               0.45,
 		"composed(think(ratio=0.5), quantise(bits=4))":                0.30,
@@ -66,7 +67,7 @@ func TestQuantisedAnswers(t *testing.T) {
 	for _, c := range []struct {
 		spelling string
 		most     float64
-	}{{"quantise", 0.01}, {"quantise(float=true)", 0.1}, {"quantise(bits=4)", 0.15}} {
+	}{{"quantise(bits=16)", 0.01}, {"quantise", 0.01}, {"quantise(float=true)", 0.1}, {"quantise(bits=4)", 0.15}} {
 		far := 0.0
 		for i, v := range logits(t, press(t, whole, c.spelling), question)[0] {
 			far = max(far, float64(max(v-want[i], want[i]-v)))

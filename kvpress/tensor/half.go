@@ -15,14 +15,18 @@ func FromBF16(dst []float32, src []byte) {
 // ToBF16 writes bfloat16 numbers, rounded to the nearest, to even in the middle.
 func ToBF16(dst []byte, src []float32) {
 	for i, v := range src {
-		bits := math.Float32bits(v)
-		if v == v {
-			bits += 0x7fff + bits>>16&1
-		} else {
-			bits |= 1 << 22 // stays NaN
-		}
-		binary.LittleEndian.PutUint16(dst[2*i:], uint16(bits>>16))
+		binary.LittleEndian.PutUint16(dst[2*i:], toBF16(v))
 	}
+}
+
+func toBF16(x float32) uint16 {
+	bits := math.Float32bits(x)
+	if x == x {
+		bits += 0x7fff + bits>>16&1
+	} else {
+		bits |= 1 << 22 // stays NaN
+	}
+	return uint16(bits >> 16)
 }
 
 // FromF16 reads half-precision numbers, little endian.

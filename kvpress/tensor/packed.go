@@ -6,8 +6,8 @@ import "math"
 // fraction (E4M3), times a step of their row.
 const Float8 = 800
 
-// Pack stores a full page in so many bits a number, 8 or 4 or Float8: keys in steps of their own for every channel, values for
-// every pair. What it loses, half a step or a little more at the upper end, is lost once: the same numbers packed again
+// Pack stores a full page in so many bits a number, 16, 8 or 4 or Float8: with 16 as bfloat16, else keys in steps of their own for
+// every channel, values for every pair. What it loses, half a step or a little more at the upper end, is lost once: the same numbers packed again
 // stay as they are.
 func (p *Page) Pack(dim, bits int) *Page {
 	keys, values := &codes{bits: bits, cols: PageRows}, &codes{bits: bits, cols: dim}
@@ -32,10 +32,14 @@ func (p *packed) bytes() int64 { return p.keys.bytes() + p.values.bytes() }
 // codes are the rows of a matrix in whole steps above the lowest number of each row.
 type codes struct {
 	bits, cols int
+	half       []uint16  // with 16 bits: bfloat16, and nothing else
 	code       []byte    // one number each, or two with 4 bits, the first one in the low bits
 	low        []float32 // of each row; it is code 0
 	step       []uint16  // of each row, as bfloat16 with a digit instead of the sign: the largest number always gets the largest code
 }
+
+// numbers is how many there are.
+func (c *codes) numbers() int { return len(c.half) + len(c.code)*c.each() }
 
 // each is how many numbers share a byte.
 func (c *codes) each() int {
@@ -45,9 +49,18 @@ func (c *codes) each() int {
 	return 1
 }
 
-func (c *codes) bytes() int64 { return int64(len(c.code) + 4*len(c.low) + 2*len(c.step)) }
+func (c *codes) bytes() int64 {
+	return int64(2*len(c.half) + len(c.code) + 4*len(c.low) + 2*len(c.step))
+}
 
 func (c *codes) pack(x []float32) {
+	if c.bits == 16 {
+		c.half = make([]uint16, len(x))
+		for i, v := range x {
+			c.half[i] = toBF16(v)
+		}
+		return
+	}
 	c.code = make([]byte, len(x)/c.each())
 	most := float32(largestE4M3)
 	if c.bits != Float8 {
@@ -81,6 +94,10 @@ func (c *codes) pack(x []float32) {
 }
 
 func (c *codes) unpack(dst []float32) {
+	if c.bits == 16 {
+		widen(dst[:len(c.half)], c.half) // whole pages: their numbers are a multiple of 32
+		return
+	}
 	for r := range c.low {
 		low, step := c.low[r], stepOf(c.step[r])
 		row := dst[r*c.cols : (r+1)*c.cols]
@@ -91,14 +108,19 @@ func (c *codes) unpack(dst []float32) {
 			continue
 		}
 		if c.bits == 8 {
-			for i, code := range c.code[r*c.cols : (r+1)*c.cols] {
-				row[i] = low + step*float32(code)
-			}
+			unpackBytes(row, c.code[r*c.cols:(r+1)*c.cols], low, step)
 			continue
 		}
 		for i, code := range c.code[r*c.cols/2 : (r+1)*c.cols/2] {
 			row[2*i], row[2*i+1] = low+step*float32(code&15), low+step*float32(code>>4)
 		}
+	}
+}
+
+// unpackBytesGo is dst = low + step * code.
+func unpackBytesGo(dst []float32, code []byte, low, step float32) {
+	for i, c := range code {
+		dst[i] = low + step*float32(c)
 	}
 }
 

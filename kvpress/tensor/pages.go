@@ -79,7 +79,7 @@ func (p *Page) read(room []float32, dim int) (k, v []float32) {
 	if p.packed == nil {
 		return p.K, p.V
 	}
-	k, v = room[:len(p.packed.keys.low)*PageRows], room[dim*PageRows:2*dim*PageRows]
+	k, v = room[:p.packed.keys.numbers()], room[dim*PageRows:2*dim*PageRows]
 	p.packed.keys.unpack(k)
 	p.packed.values.unpack(v)
 	return k, v

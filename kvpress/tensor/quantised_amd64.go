@@ -26,6 +26,21 @@ func widen4avx2(dst *float32, stride, groups int, panel *byte)
 //go:noescape
 func widen8avx2(dst *float32, stride, groups int, panel *byte)
 
+//go:noescape
+func unpack8avx2(dst *float32, code *byte, n int, low, step float32)
+
+// unpackBytes is dst = low + step * code.
+func unpackBytes(dst []float32, code []byte, low, step float32) {
+	n := len(code) &^ 7
+	if active != plain && n > 0 {
+		_ = dst[n-1]
+		unpack8avx2(&dst[0], &code[0], n, low, step)
+	} else {
+		n = 0
+	}
+	unpackBytesGo(dst[n:], code[n:], low, step)
+}
+
 // gemvGroups multiplies one row with one panel.
 func gemvGroups(g *groups, dst, x, sums []float32, panel []byte) {
 	if active == plain {

@@ -231,3 +231,24 @@ widen8row:
 	JNZ widen8
 	VZEROUPPER
 	RET
+
+// func unpack8avx2(dst *float32, code *byte, n int, low, step float32)
+// A product and a sum, each rounded, as in Go: what is packed again must not change.
+TEXT ·unpack8avx2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DX
+	MOVQ code+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS low+24(FP), Y1
+	VBROADCASTSS step+28(FP), Y2
+unpack8:
+	VPMOVZXBD (SI), Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y2, Y0, Y0
+	VADDPS Y1, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ $8, SI
+	ADDQ $32, DX
+	SUBQ $8, CX
+	JNZ unpack8
+	VZEROUPPER
+	RET

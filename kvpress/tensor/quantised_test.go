@@ -146,6 +146,26 @@ func TestRowsOfGroupsThatDoNotFit(t *testing.T) {
 	}
 }
 
+func TestUnpackedBytes(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(6, 7))
+		for n := range 70 {
+			code, got, want := make([]byte, n), make([]float32, n), make([]float32, n)
+			for i := range code {
+				code[i] = byte(r.UintN(256))
+			}
+			low, step := float32(r.NormFloat64()), r.Float32()
+			unpackBytes(got, code, low, step)
+			unpackBytesGo(want, code, low, step)
+			for i := range want {
+				if got[i] != want[i] {
+					t.Fatalf("%d codes: number %d is %v, want %v to the last bit", n, i, got[i], want[i])
+				}
+			}
+		}
+	})
+}
+
 func TestToHalf(t *testing.T) {
 	for h := range uint32(1 << 16) {
 		x := fromHalf(uint16(h))
