@@ -57,27 +57,17 @@ func (b *Backend) Upload(parts ...weights.Tensor) (llm.Weight, error) {
 		out += rows
 		same = same && p.DType == parts[0].DType
 	}
-	if same && parts[0].DType.Grouped() {
-		bits := map[weights.DType]int{weights.Q8_0: 8, weights.Q4_1: 4}[parts[0].DType]
-		var blocks [][]byte
-		for _, p := range parts {
-			blocks = append(blocks, p.Data)
-		}
-		w, err := tensor.PackGroups(bits, out, in, blocks...)
-		if err != nil {
-			return llm.Weight{}, err
-		}
-		return llm.Weight{Out: out, In: in, Bytes: w.Bytes(), Mem: w}, nil
+	var stacked [][]byte
+	for _, p := range parts {
+		stacked = append(stacked, p.Data)
 	}
-	if same && parts[0].DType == weights.BF16 && out > 1 {
-		data := parts[0].Data
-		if len(parts) > 1 {
-			data = nil
-			for _, p := range parts {
-				data = append(data, p.Data...)
-			}
-		}
-		w, err := tensor.PackBF16(out, in, data)
+	pack := map[weights.DType]func() (*tensor.Weight, error){
+		weights.BF16: func() (*tensor.Weight, error) { return tensor.PackBF16(out, in, stacked...) },
+		weights.Q8_0: func() (*tensor.Weight, error) { return tensor.PackGroups(8, out, in, stacked...) },
+		weights.Q4_1: func() (*tensor.Weight, error) { return tensor.PackGroups(4, out, in, stacked...) },
+	}[parts[0].DType]
+	if same && pack != nil && out > 1 {
+		w, err := pack()
 		if err != nil {
 			return llm.Weight{}, err
 		}

@@ -24,6 +24,7 @@ type Model struct {
 	TokenizerConfig  []byte
 	ChatTemplate     []byte
 	Weights          *weights.File
+	Identity         string // tells these files from others on this machine, as long as nobody writes to them; empty when nothing does
 }
 
 // Close unmaps the weights.
@@ -40,7 +41,7 @@ func Open(name string) (*Model, error) {
 		}
 		return &Model{
 			Name: name, Config: needle.Config, GenerationConfig: needle.GenerationConfig, Tokenizer: needle.Tokenizer,
-			TokenizerConfig: needle.TokenizerConfig, Weights: w,
+			TokenizerConfig: needle.TokenizerConfig, Weights: w, Identity: name,
 		}, nil
 	}
 	dir, err := Find(name)
@@ -52,9 +53,10 @@ func Open(name string) (*Model, error) {
 		if err != nil {
 			return nil, fmt.Errorf("model %s: %w", name, err)
 		}
+		m.Identity = identity(dir)
 		return m, nil
 	}
-	m := &Model{Name: filepath.Base(name), Dir: dir}
+	m := &Model{Name: filepath.Base(name), Dir: dir, Identity: identity(dir)}
 	for _, f := range []struct {
 		to       *[]byte
 		name     string
@@ -78,6 +80,29 @@ func Open(name string) (*Model, error) {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
 	return m, nil
+}
+
+// identity says where the weights of a model lie, how large they are and when they were written.
+func identity(path string) string {
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		return ""
+	}
+	files := []string{whole}
+	if info, err := os.Stat(whole); err == nil && info.IsDir() {
+		if files, err = filepath.Glob(filepath.Join(whole, "*.safetensors")); err != nil {
+			return ""
+		}
+	}
+	said := ""
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			return ""
+		}
+		said += fmt.Sprintln(f, info.Size(), info.ModTime().UnixNano())
+	}
+	return said
 }
 
 // Find returns the folder of a model, or the path of its GGUF file.

@@ -66,6 +66,11 @@ func (l *loader) table(out, in int, name string) Weight {
 
 func (l *loader) stack(out, in int, table bool, names []string) Weight {
 	parts := l.tensors(names)
+	defer func(read []weights.Tensor) {
+		for _, t := range read {
+			l.file.Forget(t)
+		}
+	}(parts)
 	rows := 0
 	for _, t := range parts {
 		r, c := 1, 0

@@ -75,11 +75,16 @@ func load(files *hub.Model, b Backend, o Options) (*LLM, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := build(c, &loader{file: files.Weights, backend: b, options: o})
+	d, err := shared(files, b, o, func() (*decoder, error) {
+		d, err := build(c, &loader{file: files.Weights, backend: b, options: o})
+		if err == nil {
+			d.short, d.long, d.window = c.Rope.table(0), c.Rope.table(c.Rope.Original+1), c.WindowRope.table(0)
+		}
+		return d, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	d.short, d.long, d.window = c.Rope.table(0), c.Rope.table(c.Rope.Original+1), c.WindowRope.table(0)
 	m := &LLM{Name: files.Name, Folder: files.Dir, Config: c, Tokenizer: t, Weights: o.Weights, decoder: d}
 	m.fingerprint, err = fingerprint(files, o)
 	return m, err

@@ -2,6 +2,7 @@ package llm_test
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -67,4 +68,38 @@ func TestWeightModesThatAreNotThere(t *testing.T) {
 	if _, err := llm.Load("needle", cpu.New(), llm.Options{}, llm.Options{}); err == nil {
 		t.Error("two sets of options are accepted")
 	}
+}
+
+// TestWeightsAreShared: a model that is loaded again takes no memory for its weights, and one held otherwise does.
+func TestWeightsAreShared(t *testing.T) {
+	var kept []*llm.LLM
+	grown := func(o llm.Options) int64 {
+		before := heap()
+		m, err := llm.Load("needle", cpu.New(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, m)
+		return int64(heap()) - int64(before)
+	}
+	grown(llm.Options{})
+	again, otherwise := grown(llm.Options{}), grown(llm.Options{Weights: "int8"})
+	weights := kept[2].Bytes()
+	if again > weights/4 || otherwise < weights {
+		t.Errorf("loading again takes %d bytes, loading weights of %d bytes in int8 takes %d", again, weights, otherwise)
+	}
+	ids := someTokens(kept[0], 20, 1)
+	for _, m := range kept {
+		if _, err := m.PerplexityTokens(context.Background(), ids); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// heap is the memory in use.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

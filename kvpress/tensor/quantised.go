@@ -43,18 +43,9 @@ func PackGroups(bits, out, in int, parts ...[]byte) (*Weight, error) {
 	}
 	w := &Weight{Out: out, In: in, few: &groups{bits: bits}}
 	block := blockBytes(bits)
-	size := block * w.blocks()
-	var rows [][]byte
-	for _, part := range parts {
-		for ; len(part) >= size && size > 0; part = part[size:] {
-			rows = append(rows, part[:size])
-		}
-		if len(part) != 0 {
-			return nil, fmt.Errorf("blocks of %d inputs take %d bytes a row, %d are left over", in, size, len(part))
-		}
-	}
-	if out < 1 || in < 1 || len(rows) != out {
-		return nil, fmt.Errorf("a weight of %d outputs and %d inputs has %d rows of blocks, %d were given", out, in, out, len(rows))
+	rows, err := rowsOf(out, block*w.blocks(), parts)
+	if err != nil {
+		return nil, err
 	}
 	g := w.few
 	g.data = make([]byte, w.panels()*w.blocks()*g.bytes())

@@ -29,17 +29,34 @@ func checkPack(out, in, numbers int) error {
 // panels is the number of panels, the last of which may be filled up with zeros.
 func (w *Weight) panels() int { return (w.Out + panelCols - 1) / panelCols }
 
-// PackBF16 packs bfloat16 numbers, little endian, row after row.
-func PackBF16(out, in int, data []byte) (*Weight, error) {
-	if err := checkPack(out, in, len(data)/2); err != nil {
+// rowsOf cuts parts, one behind the other, into so many rows of a size in bytes.
+func rowsOf(out, size int, parts [][]byte) ([][]byte, error) {
+	rows := make([][]byte, 0, max(0, out))
+	for _, part := range parts {
+		for ; size > 0 && len(part) >= size; part = part[size:] {
+			rows = append(rows, part[:size])
+		}
+		if len(part) != 0 {
+			return nil, fmt.Errorf("a row of a weight takes %d bytes, %d are left over", size, len(part))
+		}
+	}
+	if out < 1 || len(rows) != out {
+		return nil, fmt.Errorf("a weight of %d outputs has as many rows of %d bytes, %d were given", out, size, len(rows))
+	}
+	return rows, nil
+}
+
+// PackBF16 packs bfloat16 numbers, little endian, row after row, in one part or several.
+func PackBF16(out, in int, parts ...[]byte) (*Weight, error) {
+	rows, err := rowsOf(out, 2*in, parts)
+	if err != nil {
 		return nil, err
 	}
 	w := &Weight{Out: out, In: in}
 	w.half = make([]uint16, w.panels()*panelCols*in)
 	Parallel(w.panels(), func(p int) {
 		panel := w.half[p*panelCols*in : (p+1)*panelCols*in]
-		for j := range min(panelCols, out-p*panelCols) {
-			row := data[2*(p*panelCols+j)*in:]
+		for j, row := range rows[p*panelCols : min(out, (p+1)*panelCols)] {
 			for k := range in {
 				panel[k*panelCols+j] = binary.LittleEndian.Uint16(row[2*k:])
 			}

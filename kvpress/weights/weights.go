@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/edsrzf/mmap-go"
 	"github.com/nlpodyssey/safetensors"
@@ -273,6 +274,19 @@ func (f *File) Tensor(name string) (Tensor, error) {
 		hint = ": there are " + strings.Join(near, ", ")
 	}
 	return Tensor{}, fmt.Errorf("%s holds no tensor %s%s", f.name, name, hint)
+}
+
+// Forget gives back the memory of a tensor that has been read and copied; it can be read again.
+func (f *File) Forget(t Tensor) {
+	for _, m := range f.mapped {
+		if len(t.Data) == 0 || len(m) == 0 {
+			continue
+		}
+		first, last, at := uintptr(unsafe.Pointer(&m[0])), uintptr(unsafe.Pointer(&m[len(m)-1])), uintptr(unsafe.Pointer(&t.Data[0]))
+		if at >= first && at <= last {
+			forget(t.Data)
+		}
+	}
 }
 
 // Names lists the tensors, sorted.
