@@ -46,6 +46,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/weights.File":            "type File struct {\n\tname\t\tstring\n\ttensors\t\tmap[string]Tensor\n\tmetadata\tmap[string]string\n\tmapped\t\t[]mmap.MMap\n\tbytes\t\tint64\n}\n\nA File is a set of named tensors, in one file or several.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.File.Bytes":      "func (f *File) Bytes() int64\n\nBytes is the size of the file, or of all shards.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.File.Close":      "func (f *File) Close() error\n\nClose unmaps the file. Views of its tensors must not be used any more.",
+		"github.com/kvnotes/kvnotes/kvpress/weights.File.Forget":     "func (f *File) Forget(t Tensor)\n\nForget gives back the memory of a tensor that has been read and copied; it can be read again.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.File.Metadata":   "func (f *File) Metadata() map[string]string\n\nMetadata is what the file says of itself.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.File.Names":      "func (f *File) Names() []string\n\nNames lists the tensors, sorted.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.File.Tensor":     "func (f *File) Tensor(name string) (Tensor, error)\n\nTensor returns a tensor by name.",
