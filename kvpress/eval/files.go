@@ -93,6 +93,7 @@ func (f fileSet) of(r *row, task string) []Sample {
 		return samples
 	}
 	s := Sample{
+		Task:      task,
 		Context:   r.text("context"),
 		Question:  r.text("question"),
 		MaxTokens: r.count("max_new_tokens"),

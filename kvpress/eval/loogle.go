@@ -14,9 +14,11 @@ var loogle = fileSet{
 	columns: "input, and qa_pairs or output",
 	samples: func(r *row, task string) []Sample {
 		p := prompts["loogle"][task]
+		text := fill(p.Context, "{context}", r.text("input"))
 		one := func(question, answer string) Sample {
 			return Sample{
-				Context:   fill(p.Context, "{context}", r.text("input")),
+				Task:      task,
+				Context:   text,
 				Question:  fill(p.Question, "{input}", question),
 				Prefix:    p.Prefix,
 				Answers:   []string{answer},
@@ -44,15 +46,26 @@ var loogle = fileSet{
 			if !isText || answer == "" {
 				r.fail("qa_pairs", fmt.Sprintf("number %d has no question Q with an answer A", i+1))
 			}
-			all = append(all, one(question, answer))
+			s := one(question, answer)
+			checkBlanks(r, "qa_pairs", s)
+			all = append(all, s)
 		}
 		return all
 	},
 	details: func(r *row, s *Sample) {
-		if _, err := metrics.Dict(s.Answers[0]); err != nil && r.has("task") && r.text("task") == "shortdep_cloze" {
-			r.fail("answer", "it is not a dictionary of blanks: "+err.Error())
+		if len(s.Answers) != 1 {
+			r.fail("answer", "it is not one text")
+			return
 		}
+		checkBlanks(r, "answer", *s)
 	},
+}
+
+// checkBlanks sees to it that a cloze can be scored.
+func checkBlanks(r *row, column string, s Sample) {
+	if _, err := metrics.Dict(s.Answers[0]); err != nil && s.Task == "shortdep_cloze" {
+		r.fail(column, "the answer of a cloze is not a dictionary of its blanks: "+err.Error())
+	}
 }
 
 var loogleBenchmark = Benchmark{
@@ -63,7 +76,7 @@ var loogleBenchmark = Benchmark{
 		right := s.Answers[0]
 		if s.Task == "shortdep_cloze" {
 			mended, err := metrics.ClozeScore(answer, right)
-			if err != nil {
+			if err != nil { // reading the file refused it
 				return nil
 			}
 			original, _ := metrics.ClozeOriginal(answer, right)
