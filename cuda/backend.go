@@ -18,16 +18,17 @@ import (
 type kind string
 
 const (
-	single kind = "f32"
-	half   kind = "bf16"
+	single  kind = "f32"
+	half    kind = "bf16"
+	float16 kind = "f16" // of weights only
 )
 
 // bytes of a number.
 func (k kind) bytes() int64 {
-	if k == half {
-		return 2
+	if k == single {
+		return 4
 	}
-	return 4
+	return 2
 }
 
 // A Backend does the arithmetic of models on one GPU. It is safe for several sessions at once.
@@ -115,20 +116,26 @@ func (b *Backend) Alloc(rows, cols int) (llm.Buf, error) {
 	return llm.Buf{Rows: rows, Cols: cols, Mem: o}, err
 }
 
-// Upload copies weights to the device: vectors as float32, matrices as bfloat16 where they are stored so or where the
-// backend computes so.
+// Upload copies weights to the device: vectors as float32, matrices as bfloat16 or float16 where they are stored so, and
+// as bfloat16 where the backend computes so.
 func (b *Backend) Upload(parts ...weights.Tensor) (llm.Weight, error) {
-	in, out, stored := parts[0].Shape[len(parts[0].Shape)-1], 0, true
+	in, out, stored := parts[0].Shape[len(parts[0].Shape)-1], 0, parts[0].DType
 	for _, p := range parts {
 		rows := 1
 		if len(p.Shape) == 2 {
 			rows = p.Shape[0]
 		}
 		out += rows
-		stored = stored && p.DType == weights.BF16
+		if p.DType != stored {
+			stored = weights.F32
+		}
 	}
 	k := single
-	if out > 1 && (stored || b.kind == half) {
+	switch {
+	case out == 1:
+	case stored == weights.F16:
+		k = float16
+	case stored == weights.BF16 || b.kind == half:
 		k = half
 	}
 	b.device.enter()
@@ -196,8 +203,8 @@ const few = 8
 
 // MatMul is dst = x · wᵀ.
 func (b *Backend) MatMul(dst, x llm.Buf, w llm.Weight) {
-	if b.single(x.Rows) && w.Mem.(*owner).kind == half && w.In%8 == 0 && w.In <= mostLine {
-		b.later(verb{do: productRow, w: vector(w), out: int32(w.Out), in: int32(w.In)}, dst, x)
+	if k := w.Mem.(*owner).kind; b.single(x.Rows) && k != single && w.In%8 == 0 && w.In <= mostLine {
+		b.later(verb{do: productRow, w: vector(w), kind: k, out: int32(w.Out), in: int32(w.In)}, dst, x)
 		return
 	}
 	d, o := b.device, w.Mem.(*owner)
@@ -219,6 +226,18 @@ func (b *Backend) product(dst, x cu.DevicePtr, rows int, w *owner, out, in int) 
 		return
 	}
 	d.settle()
+	if rows > few && w.kind == float16 && b.kind == half && in%8 == 0 {
+		x16 := d.room("float16", int64(2*rows*in))
+		d.launch("to_f16", size{x: (rows*in + 255) / 256, y: 1, threads: 256}, x16, x, int64(rows*in))
+		if b.blas != nil {
+			d.fail(b.blas.product(dst, single, x16, w.at, float16, rows, out, in, false))
+			return
+		}
+		if out%128 == 0 && in%32 == 0 {
+			d.launch("tensor_gemm_f16", size{x: out / 128, y: (rows + 127) / 128, threads: 256}, dst, x16, w.at, int32(rows), int32(out), int32(in))
+			return
+		}
+	}
 	if rows > few || in%8 != 0 {
 		d.launch("gemm_"+k, size{x: (out + 63) / 64, y: (rows + 63) / 64, threads: 256}, dst, x, w.at, int32(rows), int32(out), int32(in))
 		return

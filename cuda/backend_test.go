@@ -49,6 +49,15 @@ func matrix(r *rand.Rand, out, in int) weights.Tensor {
 	return weights.Tensor{Name: "w", DType: weights.BF16, Shape: []int{out, in}, Data: data}
 }
 
+// inFloat16 is the same weight stored in float16.
+func inFloat16(w weights.Tensor) weights.Tensor {
+	x := make([]float32, len(w.Data)/2)
+	tensor.FromBF16(x, w.Data)
+	w.DType, w.Data = weights.F16, make([]byte, len(w.Data))
+	tensor.ToF16(w.Data, x)
+	return w
+}
+
 // put makes a buffer of numbers.
 func put(t testing.TB, b llm.Backend, rows, cols int, x []float32) llm.Buf {
 	t.Helper()
@@ -107,18 +116,20 @@ func TestProducts(t *testing.T) {
 			b := open(t, mode.options)
 			for _, c := range [][3]int{{1, 256, 128}, {1, 77, 64}, {3, 100, 96}, {8, 33, 40}, {9, 256, 64}, {70, 130, 64}, {200, 384, 96}, {5, 17, 20}, {130, 128, 512}, {257, 520, 200}, {300, 768, 1040}} {
 				rows, out, in := c[0], c[1], c[2]
-				w, x := matrix(r, out, in), random(r, rows*in)
-				var results [2][]float32
-				for i, b := range []llm.Backend{b, host} {
-					weight, err := b.Upload(w)
-					if err != nil {
-						t.Fatal(err)
+				stored, x := matrix(r, out, in), random(r, rows*in)
+				for _, w := range []weights.Tensor{stored, inFloat16(stored)} {
+					var results [2][]float32
+					for i, b := range []llm.Backend{b, host} {
+						weight, err := b.Upload(w)
+						if err != nil {
+							t.Fatal(err)
+						}
+						dst := put(t, b, rows, out, make([]float32, rows*out))
+						b.MatMul(dst, put(t, b, rows, in, x), weight)
+						results[i] = get(t, b, dst)
 					}
-					dst := put(t, b, rows, out, make([]float32, rows*out))
-					b.MatMul(dst, put(t, b, rows, in, x), weight)
-					results[i] = get(t, b, dst)
+					near(t, fmt.Sprintf("%s%s %s %v", name, blas, w.DType, c), results[0], results[1], mode.tolerance)
 				}
-				near(t, fmt.Sprintf("%s%s %v", name, blas, c), results[0], results[1], mode.tolerance)
 			}
 		}
 	}
@@ -224,6 +235,49 @@ func TestAttend(t *testing.T) {
 						near(t, what, results[0], results[1], mode.tolerance)
 						near(t, what+": keys", keys[0].Data, keys[1].Data, mode.tolerance)
 					}
+				}
+			}
+		}
+	}
+}
+
+// TestAttendFewBits attends to caches that store older pairs in few bits; both sides lose the same.
+func TestAttendFewBits(t *testing.T) {
+	host := cpu.New()
+	lens := []int{0, 700, 100, 165} // the same pairs are old in pages of 32 and of 64
+	for name, mode := range modes {
+		b := open(t, mode.options)
+		for _, dim := range []int{64, 80, 128} {
+			for _, bits := range []int{8, 4, tensor.Float8} {
+				for _, n := range []int{1, 20} {
+					const group = 3
+					r := rand.New(rand.NewPCG(uint64(dim), uint64(bits)))
+					heads, kv := group*len(lens), len(lens)
+					x := random(r, n*(heads+2*kv)*dim)
+					a := llm.Attention{Heads: heads, KVHeads: kv, Dim: dim, Rope: rope(dim), Scale: float32(1 / math.Sqrt(float64(dim)))}
+					for i := range n {
+						a.Positions = append(a.Positions, 1500+i)
+					}
+					var results [2][]float32
+					for i, b := range []llm.Backend{b, host} {
+						c := filled(t, b, dim, lens)
+						plan := kvpress.Plan{Bits: bits}
+						for _, n := range lens {
+							keep := make([]int, n)
+							for j := range keep {
+								keep[j] = j
+							}
+							plan.Keep = append(plan.Keep, keep)
+						}
+						if err := c.Apply(0, plan, tensor.Rope{}); err != nil {
+							t.Fatal(err)
+						}
+						dst := put(t, b, n, heads*dim, make([]float32, n*heads*dim))
+						b.Attend(dst, put(t, b, n, (heads+2*kv)*dim, x), c, a)
+						results[i] = get(t, b, dst)
+						c.Close()
+					}
+					near(t, fmt.Sprintf("%s dim %d, %d bits, %d tokens", name, dim, bits, n), results[0], results[1], mode.tolerance)
 				}
 			}
 		}

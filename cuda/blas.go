@@ -14,7 +14,7 @@ typedef int (*end)(void *);
 typedef int (*use)(void *, void *);
 typedef int (*gemm)(void *, int, int, int, int, int, const void *, const void *, int, int, const void *, int, int,
 	const void *, void *, int, int, int, int);
-enum { FLOAT32 = 0, BFLOAT16 = 14, COMPUTE_32F = 68, DEFAULT = -1 };
+enum { FLOAT32 = 0, FLOAT16 = 2, BFLOAT16 = 14, COMPUTE_32F = 68, DEFAULT = -1 };
 
 typedef struct { void *library, *handle; gemm product; end destroy; } blas;
 
@@ -31,9 +31,9 @@ static int open_blas(blas *b, const char *name, void *stream) {
 }
 
 // products: rows lie one after the other, which to cuBLAS, whose columns do, is dstᵀ = (wᵀ)ᵀ · xᵀ.
-static int blas_product(blas *b, size_t dst, int kind, size_t x, size_t w, int rows, int out, int in, float keep) {
+static int blas_product(blas *b, size_t dst, int kind, size_t x, size_t w, int from, int rows, int out, int in, float keep) {
 	float one = 1;
-	return b->product(b->handle, 1, 0, out, rows, in, &one, (void *)w, BFLOAT16, in, (void *)x, BFLOAT16, in, &keep,
+	return b->product(b->handle, 1, 0, out, rows, in, &one, (void *)w, from, in, (void *)x, from, in, &keep,
 		(void *)dst, kind, out, COMPUTE_32F, DEFAULT);
 }
 
@@ -93,16 +93,14 @@ func (d *device) library(variable string, open func(name *C.char, stream unsafe.
 	return false, fmt.Errorf("cuda: %s names %s: %s: name another file, or none", variable, named, why)
 }
 
-// product is dst (rows, out) = x (rows, in) · wᵀ, of bfloat16 numbers; add adds it to what is there.
-func (b *blas) product(dst cu.DevicePtr, k kind, x, w cu.DevicePtr, rows, out, in int, add bool) error {
-	form, keep := C.int(C.FLOAT32), C.float(0)
-	if k == half {
-		form = C.BFLOAT16
-	}
+// product is dst (rows, out), of kind k, = x (rows, in) · wᵀ, both of kind from, of 16 bits; add adds it to what is there.
+func (b *blas) product(dst cu.DevicePtr, k kind, x, w cu.DevicePtr, from kind, rows, out, in int, add bool) error {
+	forms := map[kind]C.int{single: C.FLOAT32, half: C.BFLOAT16, float16: C.FLOAT16}
+	keep := C.float(0)
 	if add {
 		keep = 1
 	}
-	if r := C.blas_product(&b.c, C.size_t(dst), form, C.size_t(x), C.size_t(w), C.int(rows), C.int(out), C.int(in), keep); r != 0 {
+	if r := C.blas_product(&b.c, C.size_t(dst), forms[k], C.size_t(x), C.size_t(w), forms[from], C.int(rows), C.int(out), C.int(in), keep); r != 0 {
 		return fmt.Errorf("cuda: cuBLAS: product of (%d, %d) by (%d, %d): error %d: %s=none leaves it out", rows, in, out, in, int(r), BLASVariable)
 	}
 	return nil

@@ -35,22 +35,24 @@ template <int DIM> __device__ inline void fetch(bf16 *stage, const bf16 *page) {
     copy16(stage + i / (DIM / 8) * (DIM + 8) + i % (DIM / 8) * 8, page + i * 8);
 }
 
-// load copies a page, of few bits or not, as it is; spreadOut makes rows of it that are 16 bytes further apart.
+// load copies a page, of few bits or not, as it is; spreadOut makes rows of it that are 16 bytes further apart: of float16
+// codes, if it is of few bits. A number is then its lowest number and 256 steps times its code, which go to factors: the
+// steps of the keys of both groups, their lowest numbers, the steps of the values, their lowest numbers.
 template <int DIM> __device__ inline void load(char *raw, const bf16 *page) {
   int bytes = coding(page) == PLAIN ? 4 * PAIRS * DIM : packedBytes(DIM, coding(page));
   for (int i = threadIdx.x * 16; i < bytes; i += WARPS * 32 * 16) copy16(raw + i, address(page) + i);
 }
-template <int DIM> __device__ inline void spreadOut(bf16 *rows, char *raw, int how) {
+template <int DIM> __device__ inline void spreadOut(bf16 *rows, float *factors, char *raw, int how) {
   for (int i = threadIdx.x; i < 2 * PAIRS * DIM / 8; i += WARPS * 32) {
     uint4 *to = reinterpret_cast<uint4 *>(rows + i / (DIM / 8) * (DIM + 8) + i % (DIM / 8) * 8);
-    if (how == PLAIN) {
-      *to = reinterpret_cast<uint4 *>(raw)[i];
-      continue;
-    }
-    float x[8];
-    unpack8(x, raw, DIM, how, i >= PAIRS * DIM / 8, i / (DIM / 8) % PAIRS, i % (DIM / 8) * 8);
-    *to = make_uint4(pack(x[0], x[1]), pack(x[2], x[3]), pack(x[4], x[5]), pack(x[6], x[7]));
+    *to = how == PLAIN ? reinterpret_cast<uint4 *>(raw)[i] : codes8(raw + codeBytes(8 * i, how), how);
   }
+  if (how == PLAIN) return;
+  Steps keys = steps(raw, DIM, how, false), values = steps(raw, DIM, how, true);
+  for (int i = threadIdx.x; i < PAIRS / GROUP * DIM; i += WARPS * 32)
+    factors[i] = 256 * stepOf(keys.step[i]), factors[PAIRS / GROUP * DIM + i] = keys.low[i];
+  factors += 2 * PAIRS / GROUP * DIM;
+  for (int i = threadIdx.x; i < PAIRS; i += WARPS * 32) factors[i] = 256 * stepOf(values.step[i]), factors[PAIRS + i] = values.low[i];
 }
 
 // A block of 4 warps works through its pages; each warp takes 16 pairs of a page. Where a head ends, or the block's share,
@@ -80,6 +82,7 @@ __device__ void look(float *part, const float *qkv, const Place *place, Shape s)
   };
   const bf16 *page = find();
   char *raw = reinterpret_cast<char *>(stages + STAGE);
+  float *factors = reinterpret_cast<float *>(raw + 8 * PAIRS * DIM);
   int how = PLAIN, later = PLAIN; // of the page that is worked on and the one behind it
   auto ahead = [&]() {
     if (page) {
@@ -101,12 +104,12 @@ __device__ void look(float *part, const float *qkv, const Place *place, Shape s)
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = s.heads / s.kvHeads, base = blockIdx.y * QUERIES, mine = min(QUERIES, group - base);
   float scale = s.scale * 1.4426950409f;
   unsigned q[DIM / 16][2];
-  float sum[DIM / 16][4], most[2], total[2];
+  float sum[DIM / 16][4], most[2], total[2], floor[2]; // floor: what lowest numbers of values add up to
   bool fresh = true;
   for (; at < end; at++) {
     if (fresh) {
       fresh = false;
-      most[0] = most[1] = -INFINITY, total[0] = total[1] = 0;
+      most[0] = most[1] = -INFINITY, total[0] = total[1] = floor[0] = floor[1] = 0;
 #pragma unroll
       for (int k = 0; k < DIM / 16; k++) {
         const float *x = qkv + (size_t)(h * group + base + lane / 4) * DIM + k * 16 + lane % 4 * 2;
@@ -123,18 +126,45 @@ __device__ void look(float *part, const float *qkv, const Place *place, Shape s)
     __syncthreads();
     bf16 *stage = stages;
     if constexpr (FEW) {
-      spreadOut<DIM>(stage, raw + at % 2 * 4 * PAIRS * DIM, how);
+      spreadOut<DIM>(stage, factors, raw + at % 2 * 4 * PAIRS * DIM, how);
       __syncthreads();
     } else
       stage += at % STAGES * STAGE;
+    bool codes = FEW && how != PLAIN;
     ahead();
     bf16 *keys = stage + warp * 16 * ROW, *values = keys + PAIRS * ROW;
     float score[4] = {};
+    if (codes) {
+      const float *step = factors + warp / 2 * DIM, *low = step + PAIRS / GROUP * DIM;
+      float base = 0;
 #pragma unroll
-    for (int k = 0; k < DIM / 16; k++) {
-      unsigned a[4];
-      matrices(a, keys + lane % 16 * ROW + k * 16 + lane / 16 * 8);
-      product(score, a, q[k][0], q[k][1]);
+      for (int k = 0; k < DIM / 16; k++) {
+        unsigned a[4], b[2];
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+          int c = k * 16 + lane % 4 * 2 + i * 8;
+          float x = __uint_as_float(q[k][i] << 16), y = __uint_as_float(q[k][i] & 0xffff0000u);
+          float2 u = *reinterpret_cast<const float2 *>(step + c), v = *reinterpret_cast<const float2 *>(low + c);
+          base += x * v.x + y * v.y;
+          b[i] = pack16(x * u.x, y * u.y);
+        }
+        matrices(a, keys + lane % 16 * ROW + k * 16 + lane / 16 * 8);
+        product16(score, a, b[0], b[1]);
+      }
+      base += __shfl_xor_sync(~0u, base, 1);
+      base += __shfl_xor_sync(~0u, base, 2);
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        float mineToo = __shfl_sync(~0u, base, (lane % 4 * 2 + i) * 4);
+        score[i] += mineToo, score[i + 2] += mineToo;
+      }
+    } else {
+#pragma unroll
+      for (int k = 0; k < DIM / 16; k++) {
+        unsigned a[4];
+        matrices(a, keys + lane % 16 * ROW + k * 16 + lane / 16 * 8);
+        product(score, a, q[k][0], q[k][1]);
+      }
     }
     int seen = place->lens.of[h] + 1, pair = (at - pages.first[h] + pages.skipped[h]) * PAIRS + warp * 16 + lane / 4;
 #pragma unroll
@@ -154,16 +184,31 @@ __device__ void look(float *part, const float *qkv, const Place *place, Shape s)
       most[i] = top, total[i] = total[i] * shrink[i] + score[i] + score[i + 2];
     }
     unsigned b[2];
+    const float *rise = factors + 2 * PAIRS / GROUP * DIM + warp * 16 + lane / 4;
 #pragma unroll
-    for (int i = 0; i < 2; i++)
-      asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(b[i]) : "r"(pack(score[2 * i], score[2 * i + 1])));
+    for (int i = 0; i < 2; i++) {
+      unsigned weights;
+      if (codes) {
+        float step = rise[8 * i], low = rise[PAIRS + 8 * i];
+        floor[0] = (i ? floor[0] : floor[0] * shrink[0]) + score[2 * i] * low;
+        floor[1] = (i ? floor[1] : floor[1] * shrink[1]) + score[2 * i + 1] * low;
+        weights = pack16(score[2 * i] * step, score[2 * i + 1] * step);
+      } else {
+        if (FEW && i == 0) floor[0] *= shrink[0], floor[1] *= shrink[1];
+        weights = pack(score[2 * i], score[2 * i + 1]);
+      }
+      asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(b[i]) : "r"(weights));
+    }
 #pragma unroll
     for (int k = 0; k < DIM / 16; k++) {
       unsigned a[4];
       turned(a, values + (lane % 8 + lane / 16 * 8) * ROW + k * 16 + lane / 8 % 2 * 8);
 #pragma unroll
       for (int i = 0; i < 4; i++) sum[k][i] *= shrink[i % 2];
-      product(sum[k], a, b[0], b[1]);
+      if (codes)
+        product16(sum[k], a, b[0], b[1]);
+      else
+        product(sum[k], a, b[0], b[1]);
     }
     if (at + 1 < end && at + 1 < pages.first[h + 1]) continue;
 
@@ -172,6 +217,11 @@ __device__ void look(float *part, const float *qkv, const Place *place, Shape s)
 #pragma unroll
     for (int i = 0; i < 2; i++) {
       for (int j = 4; j < 32; j *= 2) total[i] += __shfl_xor_sync(~0u, total[i], j);
+      if constexpr (FEW) {
+        for (int j = 4; j < 32; j *= 2) floor[i] += __shfl_xor_sync(~0u, floor[i], j);
+#pragma unroll
+        for (int k = 0; k < DIM / 16; k++) sum[k][i] += floor[i], sum[k][i + 2] += floor[i];
+      }
       if (lane < 4) tops[warp][lane * 2 + i] = most[i], totals[warp][lane * 2 + i] = total[i];
     }
     __syncthreads();

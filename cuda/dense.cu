@@ -14,6 +14,9 @@ extern "C" __global__ void embed_f32(float *dst, const float *table, const int *
 extern "C" __global__ void embed_bf16(float *dst, const bf16 *table, const int *ids, int width, float scale) {
   embed(dst, table, ids, width, scale);
 }
+extern "C" __global__ void embed_f16(float *dst, const __half *table, const int *ids, int width, float scale) {
+  embed(dst, table, ids, width, scale);
+}
 
 // rms_norm is the root-mean-square norm of one row per block.
 extern "C" __global__ void rms_norm(float *dst, const float *x, const float *weight, int width, float epsilon) {
@@ -45,6 +48,11 @@ extern "C" __global__ void gate(float *dst, const float *gateUp, int inner, int 
   if (i >= inner) return;
   const float *row = gateUp + (size_t)blockIdx.y * 2 * inner;
   dst[(size_t)blockIdx.y * inner + i] = curved(row[i], tanhCurve) * row[inner + i];
+}
+
+extern "C" __global__ void to_f16(__half *dst, const float *x, long long n) {
+  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < n) dst[i] = __float2half_rn(x[i]);
 }
 
 extern "C" __global__ void to_bf16(bf16 *dst, const float *x, long long n) {
@@ -139,12 +147,14 @@ GEMV(gemv_f32_1, float, 1)
 GEMV(gemv_f32_8, float, 8)
 GEMV(gemv_bf16_1, bf16, 1)
 GEMV(gemv_bf16_8, bf16, 8)
+GEMV(gemv_f16_1, __half, 1)
+GEMV(gemv_f16_8, __half, 8)
 
 // line is dst = x · weightᵀ for one row x, with what surrounds it in a model: x is first normed where norm is given (the
 // normed row goes to normed as well), halves of the result are gated into gated, and the result is added to total, where
 // these are given. Warps make two outputs at a time; in is a multiple of 8. Weights are on their way before x is there.
-extern "C" __global__ void __launch_bounds__(256, 2)
-    line(float *dst, const float *x, const bf16 *weight, int out, int in, const float *norm, float epsilon, float *normed, float *gated,
+template <typename T>
+__device__ void line_of(float *dst, const float *x, const T *weight, int out, int in, const float *norm, float epsilon, float *normed, float *gated,
          int tanhCurve, float *total) {
   constexpr int AHEAD = 4, SPAN = 256 * AHEAD;
   extern __shared__ __align__(16) float row[];
@@ -153,7 +163,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   auto second = [&](int pair) { return gated ? pair + pairs : min(2 * pair + 1, out - 1); };
   uint4 a[AHEAD], b[AHEAD];
   auto load = [&](int pair, int from) {
-    const bf16 *u = weight + (size_t)first(pair) * in, *v = weight + (size_t)second(pair) * in;
+    const T *u = weight + (size_t)first(pair) * in, *v = weight + (size_t)second(pair) * in;
 #pragma unroll
     for (int i = 0; i < AHEAD; i++) {
       int k = from + i * 256 + lane * 8;
@@ -195,7 +205,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
         int k = from + i * 256 + lane * 8;
         if (k >= in) break;
         float u[8], v[8], y[8];
-        spread(u, c[i]), spread(v, d[i]), load8(y, row + k);
+        spreadAs<T>(u, c[i]), spreadAs<T>(v, d[i]), load8(y, row + k);
 #pragma unroll
         for (int j = 0; j < 8; j++) s += u[j] * y[j], t += v[j] * y[j];
       }
@@ -211,6 +221,15 @@ extern "C" __global__ void __launch_bounds__(256, 2)
     }
   }
 }
+
+#define LINE(NAME, T)                                                                                                  \
+  extern "C" __global__ void __launch_bounds__(256, 2)                                                                 \
+      NAME(float *dst, const float *x, const T *weight, int out, int in, const float *norm, float epsilon, float *normed, float *gated, \
+           int tanhCurve, float *total) {                                                                              \
+    line_of(dst, x, weight, out, in, norm, epsilon, normed, gated, tanhCurve, total);                                  \
+  }
+LINE(line_bf16, bf16)
+LINE(line_f16, __half)
 
 // gemm is dst = x · weightᵀ in float32, (rows, in) by (out, in): 64 x 64 numbers a block.
 template <typename T>
@@ -243,15 +262,18 @@ __device__ void gemm(float *dst, const float *x, const T *weight, int rows, int 
 extern "C" __global__ void gemm_f32(float *dst, const float *x, const float *w, int rows, int out, int in) {
   gemm(dst, x, w, rows, out, in);
 }
+extern "C" __global__ void gemm_f16(float *dst, const float *x, const __half *w, int rows, int out, int in) {
+  gemm(dst, x, w, rows, out, in);
+}
 extern "C" __global__ void gemm_bf16(float *dst, const float *x, const bf16 *w, int rows, int out, int in) {
   gemm(dst, x, w, rows, out, in);
 }
 
-// tensor_gemm is gemm of bfloat16 numbers on the tensor cores, 128 x 128 numbers a block of 8 warps; out is a multiple
+// tensor_gemm is gemm of numbers of 16 bits on the tensor cores, 128 x 128 numbers a block of 8 warps; out is a multiple
 // of 128 and in of 32. Rows past the last are read from the last and not written.
-extern "C" __global__ void __launch_bounds__(256) tensor_gemm(float *dst, const bf16 *x, const bf16 *weight, int rows, int out, int in) {
+template <typename T> __device__ void tensor_gemm_of(float *dst, const T *x, const T *weight, int rows, int out, int in) {
   using namespace nvcuda::wmma;
-  __shared__ __align__(16) bf16 a[2][128][40], b[2][128][40];
+  __shared__ __align__(16) T a[2][128][40], b[2][128][40];
   int row = blockIdx.y * 128, col = blockIdx.x * 128, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   int wr = warp / 4 * 64, wc = warp % 4 * 32;
   fragment<accumulator, 16, 16, 16, float> sum[4][2];
@@ -260,7 +282,7 @@ extern "C" __global__ void __launch_bounds__(256) tensor_gemm(float *dst, const 
   auto fetch = [&](int stage, int k) {
     for (int i = threadIdx.x; i < 512; i += 256) {
       int r = i / 4, c = i % 4 * 8;
-      const bf16 *from = x + (size_t)min(row + r, rows - 1) * in + k + c;
+      const T *from = x + (size_t)min(row + r, rows - 1) * in + k + c;
       asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(&a[stage][r][c])), "l"(from));
       from = weight + (size_t)(col + r) * in + k + c;
       asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(&b[stage][r][c])), "l"(from));
@@ -274,8 +296,8 @@ extern "C" __global__ void __launch_bounds__(256) tensor_gemm(float *dst, const 
     if (k + 32 < in) fetch(stage ^ 1, k + 32);
 #pragma unroll
     for (int c = 0; c < 32; c += 16) {
-      fragment<matrix_a, 16, 16, 16, bf16, row_major> u[4];
-      fragment<matrix_b, 16, 16, 16, bf16, col_major> v[2];
+      fragment<matrix_a, 16, 16, 16, T, row_major> u[4];
+      fragment<matrix_b, 16, 16, 16, T, col_major> v[2];
       for (int i = 0; i < 4; i++) load_matrix_sync(u[i], &a[stage][wr + 16 * i][c], 40);
       for (int j = 0; j < 2; j++) load_matrix_sync(v[j], &b[stage][wc + 16 * j][c], 40);
       for (int i = 0; i < 4; i++)
@@ -295,3 +317,10 @@ extern "C" __global__ void __launch_bounds__(256) tensor_gemm(float *dst, const 
       __syncwarp();
     }
 }
+
+#define TENSOR_GEMM(NAME, T)                                                                                           \
+  extern "C" __global__ void __launch_bounds__(256) NAME(float *dst, const T *x, const T *weight, int rows, int out, int in) { \
+    tensor_gemm_of(dst, x, weight, rows, out, in);                                                                     \
+  }
+TENSOR_GEMM(tensor_gemm, bf16)
+TENSOR_GEMM(tensor_gemm_f16, __half)

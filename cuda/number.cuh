@@ -1,6 +1,7 @@
 // What all kernels share: what is passed to them, the two kinds of stored numbers, sums, and the tensor cores.
 #pragma once
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <stdint.h>
 
 typedef __nv_bfloat16 bf16;
@@ -45,6 +46,8 @@ __device__ inline void next() {
 __device__ inline float number(float x) { return x; }
 __device__ inline float number(bf16 x) { return __bfloat162float(x); }
 
+__device__ inline float number(__half x) { return __half2float(x); }
+
 template <typename T> __device__ inline T stored(float x);
 template <> __device__ inline float stored<float>(float x) { return x; }
 template <> __device__ inline bf16 stored<bf16>(float x) { return __float2bfloat16_rn(x); }
@@ -62,6 +65,19 @@ __device__ inline void spread(float *x, uint4 v) {
   x[6] = __uint_as_float(v.w << 16), x[7] = __uint_as_float(v.w & 0xffff0000u);
 }
 
+// spreadAs is spread for 8 numbers of a kind.
+template <typename T> __device__ inline void spreadAs(float *x, uint4 v);
+template <> __device__ inline void spreadAs<bf16>(float *x, uint4 v) { spread(x, v); }
+template <> __device__ inline void spreadAs<__half>(float *x, uint4 v) {
+  const __half2 *p = reinterpret_cast<const __half2 *>(&v);
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    float2 y = __half22float2(p[i]);
+    x[2 * i] = y.x, x[2 * i + 1] = y.y;
+  }
+}
+
+__device__ inline void load8(float *x, const __half *p) { spreadAs<__half>(x, *reinterpret_cast<const uint4 *>(p)); }
 __device__ inline void load8(float *x, const bf16 *p) { spread(x, *reinterpret_cast<const uint4 *>(p)); }
 
 __device__ inline float warpSum(float x) {
@@ -108,6 +124,18 @@ __device__ inline void product(float *c, const unsigned *a, unsigned b0, unsigne
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// product16 is product of float16 numbers.
+__device__ inline void product16(float *c, const unsigned *a, unsigned b0, unsigned b1) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ inline unsigned pack16(float low, float high) {
+  __half2 x = __floats2half2_rn(low, high);
+  return *reinterpret_cast<unsigned *>(&x);
 }
 
 __device__ inline unsigned pack(float low, float high) {
@@ -162,4 +190,27 @@ __device__ inline void unpack8(float *x, char *page, int dim, int coding, bool v
     float step = stepOf(s.step[at + i * one]);
     x[i] = coding == FLOAT8 ? step * e4m3(code) : s.low[at + i * one] + step * code;
   }
+}
+
+// codes8 are the codes of 8 numbers as float16 numbers, a 256th of each.
+__device__ inline uint4 codes8(const char *codes, int coding) {
+  uint2 c;
+  if (coding == STEPS4) {
+    unsigned low = *reinterpret_cast<const unsigned *>(codes) & 0x0f0f0f0f, high = *reinterpret_cast<const unsigned *>(codes) >> 4 & 0x0f0f0f0f;
+    c = make_uint2(__byte_perm(low, high, 0x5140), __byte_perm(low, high, 0x7362));
+  } else
+    c = *reinterpret_cast<const uint2 *>(codes);
+  unsigned x[4] = {c.x, c.x, c.y, c.y};
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    if (coding == FLOAT8) {
+      unsigned wide = __byte_perm(x[i], 0, i % 2 ? 0x3424 : 0x1404);
+      x[i] = wide & 0x80008000 | (wide & 0x7f007f00) >> 1;
+    } else { // 4 and the code behind the point, less 4
+      unsigned wide = __byte_perm(x[i], 0x44444444, i % 2 ? 0x4342 : 0x4140);
+      __half2 y = __hsub2(*reinterpret_cast<__half2 *>(&wide), __float2half2_rn(4));
+      x[i] = *reinterpret_cast<unsigned *>(&y);
+    }
+  }
+  return make_uint4(x[0], x[1], x[2], x[3]);
 }

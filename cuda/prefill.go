@@ -109,7 +109,7 @@ func (p product) run(dst cu.DevicePtr, add bool) {
 	d := p.b.device
 	switch {
 	case p.b.blas != nil:
-		d.fail(p.b.blas.product(dst, single, p.x, p.w.at, p.rows, p.out, p.in, add))
+		d.fail(p.b.blas.product(dst, single, p.x, p.w.at, half, p.rows, p.out, p.in, add))
 	case p.own():
 		how := int32(0)
 		if add {
@@ -180,7 +180,7 @@ func (b *Backend) gateWide(dst, gateUp llm.Buf, curve int32) {
 	}
 	if ok {
 		k = half
-		d.fail(b.blas.product(p.dst, k, p.x, p.w.at, p.rows, p.out, p.in, false))
+		d.fail(b.blas.product(p.dst, k, p.x, p.w.at, half, p.rows, p.out, p.in, false))
 	}
 	to := d.room("narrow", int64(2*numbers))
 	d.narrow = narrow{of: pointer(dst), at: to, numbers: numbers, only: true, owner: dst.Mem}

@@ -13,6 +13,7 @@ import (
 type verb struct {
 	do        action
 	dst, x, w cu.DevicePtr
+	kind      kind // of w, a matrix
 	out, in   int32
 	number    float32 // epsilon of a norm
 	curve     int32   // of a gate: 1 is GELU
@@ -182,7 +183,7 @@ func (d *device) line(verbs []verb, norm verb) int {
 			total, done = behind.dst, 2
 		}
 	}
-	d.launch("line", size{x: min((pairs+7)/8, 2*d.processors), y: 1, threads: 256, shared: int(4 * v.in), early: true},
+	d.launch("line_"+string(v.kind), size{x: min((pairs+7)/8, 2*d.processors), y: 1, threads: 256, shared: int(4 * v.in), early: true},
 		v.dst, x, v.w, v.out, v.in, norm.w, norm.number, norm.dst, gated, curve, total)
 	return done
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/kvnotes/kvnotes/kvpress/cpu"
 	"github.com/kvnotes/kvnotes/kvpress/internal/reference"
 	"github.com/kvnotes/kvnotes/kvpress/llm"
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
 	"github.com/kvnotes/kvnotes/kvpress/weights"
 )
 
@@ -219,6 +220,17 @@ func TestBfloat16Tokens(t *testing.T) {
 	if os.Getenv("KVNOTES_SMOLLM2") != "" {
 		folders["smollm2"] = smolLM2(t)
 	}
+	folders["llama in float16"] = tinyOf(t, "llama", nil, func(list []weights.Tensor) []weights.Tensor {
+		for i, w := range list {
+			x, err := w.Float32()
+			if err != nil {
+				t.Fatal(err)
+			}
+			list[i].DType, list[i].Data = weights.F16, make([]byte, 2*len(x))
+			tensor.ToF16(list[i].Data, x)
+		}
+		return list
+	})
 	for name, dir := range folders {
 		t.Run(name, func(t *testing.T) {
 			host, device := load(t, dir, cpu.New()), load(t, dir, b)
