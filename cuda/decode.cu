@@ -276,7 +276,9 @@ constexpr int GATHERERS = 16; // warps
 
 extern "C" __global__ void __launch_bounds__(32 * GATHERERS) gathered(float *dst, const float *part, const Place *place, Shape s, int grid) {
   __shared__ Pages pages;
-  __shared__ float sums[GATHERERS][32], tops[GATHERERS], totals[GATHERERS];
+  __shared__ __align__(16) float sums[GATHERERS][32]; // aligned, so that no wide load reaches into a neighbour
+  __shared__ __align__(16) float tops[GATHERERS];
+  __shared__ __align__(16) float totals[GATHERERS];
   next();
   count(&pages, place, s.kvHeads, s.window);
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = s.heads / s.kvHeads, h = blockIdx.x / group, dim = s.dim;
