@@ -124,6 +124,18 @@ bench-verbs: ## time the loops and verbs of the CPU at BASE and here, and compar
 bench-kernel: kernel ## time the kernel beside ipykernel
 	@$(JUPYTER) kernel/kvnotes/testdata/kernel_bench.py
 
+.PHONY: sweep recorded
+RULER := bin/kvnotes eval --model smollm2 --bench ruler --press knorm,streaming_llm,snapkv,adasnapkv,expected_attention --ratio 0.25,0.5,0.75
+NEEDLE := bin/kvnotes eval --samples 1000 --press "random,streaming_llm,snapkv(window=16),adakv(snapkv(window=16)),expected_attention" --ratio 0.25,0.5,0.75,0.9
+
+sweep: build ## ask the needle model 1,000 questions under 20 presses and draw the README's picture of it (two minutes)
+	$(NEEDLE) --out build/sweep --chart notebooks/pictures/needle_sweep.svg
+
+recorded: build model ## make the recorded runs of RULER in kvpress/eval/testdata again, with their picture (20 minutes)
+	$(RULER) --tokens 1024 --samples 3 --out build/recorded/1024 --chart notebooks/pictures/ruler_sweep.svg
+	$(RULER) --tokens 2048 --samples 1 --out build/recorded/2048
+	@for n in 1024 2048; do gzip -9nc build/recorded/$$n/smollm2-ruler.jsonl >kvpress/eval/testdata/recorded/smollm2-ruler-$$n.jsonl.gz; done
+
 reference: model ## record the golden data of this repository again, with the Python kvpress
 	sh kvpress/testdata/record.sh
 

@@ -178,7 +178,7 @@ func (e evaluation) runPart(cmd *cobra.Command, benchmark eval.Benchmark, p part
 		return nil, err
 	}
 	defer m.Close()
-	presses, err := e.pressesFor(cmd.ErrOrStderr(), m)
+	presses, err := e.pressesFor(cmd.Context(), cmd.ErrOrStderr(), m)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (e evaluation) runPart(cmd *cobra.Command, benchmark eval.Benchmark, p part
 }
 
 // pressesFor reads the presses for a model. All methods are those that work on it; the others are named.
-func (e evaluation) pressesFor(warn io.Writer, m *llm.LLM) ([]kvpress.Press, error) {
+func (e evaluation) pressesFor(ctx context.Context, warn io.Writer, m *llm.LLM) ([]kvpress.Press, error) {
 	var budgets []kvpress.Budget
 	for _, r := range e.ratios {
 		b, err := kvpress.ParseBudget(r)
@@ -213,6 +213,9 @@ func (e evaluation) pressesFor(warn io.Writer, m *llm.LLM) ([]kvpress.Press, err
 		if err == nil {
 			_, err = m.Light(some...)
 		}
+		for i := 0; err == nil && i < len(some) && llm.RunsAgain(some[i]); i++ {
+			err = tried(ctx, m, some[i])
+		}
 		if err != nil {
 			fmt.Fprintf(warn, "not run: %s: %v\n", method.Name, err)
 			continue
@@ -220,6 +223,20 @@ func (e evaluation) pressesFor(warn io.Writer, m *llm.LLM) ([]kvpress.Press, err
 		all = append(all, some...)
 	}
 	return all, nil
+}
+
+// tried presses a sentence, for a press that runs the model again says only then what it lacks.
+func tried(ctx context.Context, m *llm.LLM, p kvpress.Press) error {
+	s, err := m.Prefill(ctx, "The best friend of Anna is Ben, and the best friend of Ben is Clara.", llm.Full())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	pressed, err := s.PressContext(ctx, p)
+	if err == nil {
+		pressed.Close()
+	}
+	return err
 }
 
 // reported is a report as --json prints it.

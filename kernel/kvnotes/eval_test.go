@@ -100,6 +100,29 @@ func TestEvalCommand(t *testing.T) {
 	}
 }
 
+// TestEvalOfAllMethods asks under one press of every method, and names those that cannot work here.
+func TestEvalOfAllMethods(t *testing.T) {
+	c := command("eval", "--press=all", "--tokens=200", "--samples=2", "--json")
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	var list []struct {
+		Answers, Failed int
+		Scores          []eval.Score
+	}
+	if err == nil {
+		err = json.Unmarshal(out, &list)
+	}
+	if err != nil || len(list) != 1 || list[0].Failed != 0 || len(list[0].Scores) < 30 || list[0].Answers != 2*len(list[0].Scores) {
+		t.Errorf("%v: %+v\n%s", err, list, stderr.Bytes())
+	}
+	for _, want := range []string{"not run: qfilter: ", "not run: restorekv: "} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("%q is not in\n%s", want, stderr.Bytes())
+		}
+	}
+}
+
 func TestEvalRefuses(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -216,7 +239,7 @@ func TestEvalInEightProcesses(t *testing.T) {
 					if err := c.Process.Kill(); err != nil {
 						continue
 					}
-					<-over
+					_ = <-over // it was killed
 					return
 				}
 			}

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,11 +114,15 @@ func writeLines(w io.Writer, h *Header, records []Record) error {
 // close lets others write to the file.
 func (j *journal) close() error { return j.file.Close() }
 
-// Load reads a file of results. A last line that was cut off by a kill does not count.
+// Load reads a file of results, compressed by gzip if it is called .gz. A last line that was cut off by a kill does not
+// count.
 func Load(path string) (*Report, error) {
 	text, err := os.ReadFile(path)
+	if err == nil && filepath.Ext(path) == ".gz" {
+		text, err = unzip(text)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("results in %s: %w", path, err)
 	}
 	h, records, err := parse(text[:bytes.LastIndexByte(text, '\n')+1])
 	if err == nil && h.Format == "" {
@@ -127,4 +132,12 @@ func Load(path string) (*Report, error) {
 		return nil, fmt.Errorf("results in %s: %w", path, err)
 	}
 	return &Report{Header: h, Records: records}, nil
+}
+
+func unzip(packed []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
 }
