@@ -92,7 +92,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/eval.Latency.Press":           "Press string\n\nas spelled",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Latency.PressMillis":     "PressMillis float64",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Latency.TokenMillis":     "TokenMillis float64\n\nof a decoded token, mean",
-		"github.com/kvnotes/kvnotes/kvpress/eval.Load":                    "func Load(path string) (*Report, error)\n\nLoad reads a file of results. A last line that was cut off by a kill does not count.",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Load":                    "func Load(path string) (*Report, error)\n\nLoad reads a file of results, compressed by gzip if it is called .gz. A last line that was cut off by a kill does not\ncount.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Measure":                 "type Measure struct {\n\tMetric\tstring\t`json:\"metric\"`\t// such as string_match\n\tGot\tfloat64\t`json:\"got\"`\n\tOf\tfloat64\t`json:\"of\"`\n}\n\nA Measure is what one metric gives for one answer. Over many answers the metric is the sum of Got over the sum of\nOf, so that metrics which count parts of answers add up as they should.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Measure.Got":             "Got float64",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Measure.Metric":          "Metric string\n\nsuch as string_match",

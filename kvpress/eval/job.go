@@ -2,6 +2,8 @@ package eval
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/kvnotes/kvnotes/kvpress"
@@ -182,9 +184,11 @@ func (s *sitting) compare(ctx context.Context, sample int, pressed *llm.Session,
 	err := s.doubts[sample]
 	if err == nil {
 		var c Closeness
-		if c, err = s.references[sample].Compare(ctx, pressed); err == nil {
+		if c, err = s.references[sample].Compare(ctx, pressed); err == nil && !math.IsInf(c.KL+c.LogLikelihood, 0) && !math.IsNaN(c.KL+c.LogLikelihood) {
 			r.Measures = append(r.Measures, c.measures()...)
 			return
+		} else if err == nil {
+			err = fmt.Errorf("closeness: %v: the model gives a token no chance at all", c)
 		}
 	}
 	r.Error = err.Error()
