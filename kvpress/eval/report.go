@@ -223,6 +223,9 @@ func (r *Report) Markdown() string {
 func (r *Report) summary() string {
 	spent, saved := r.PrefillSeconds()
 	s := fmt.Sprintf("%s on %s, %s: %d answers; reading each context once took %.1f s and saved %.1f s", r.Header.Benchmark, r.Header.Model, r.Header.Backend, len(r.Records), spent, saved)
+	if r.Resumed > 0 {
+		s += fmt.Sprintf("; %d answers were there before", r.Resumed)
+	}
 	if n := r.Failed(); n > 0 {
 		s += fmt.Sprintf("; %d answers failed, the first because of: %v", n, r.firstFailure())
 	}
