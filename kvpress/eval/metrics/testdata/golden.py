@@ -34,6 +34,13 @@ class NoWordNet:
         return []
 
 
+def short(v):
+    """twelve digits, whole numbers without a point; what is next to nothing as that"""
+    if v == int(v):
+        return int(v)
+    return float("%.12g" % v) if abs(v) > 1e-300 else 1e-308
+
+
 def string_match(answer, refs, any_of):
     answer = re.sub("[\x00-\x1f]", "", answer.strip()).strip().lower()
     found = [r.lower() in answer for r in refs]
@@ -234,7 +241,7 @@ def build(seed, rows):
     common = "the a an of to in and is was for on that with as his they be at one have this from or had by hot but some what there we can out other were all your when up use word how said each she which do their time if will way about many then them would write like so these her long make thing see him two has look more day could go come did my sound no most number who over know water than call first people may down side been now find".split()
     stems = "relational conditional rational valenci hesitanci digitizer conformably radically differently vilely analogously vietnamization predication operator feudalism decisiveness hopefulness callousness formality sensitivity sensibility triplicate formative formalize electricity electrical hopeful goodness revival allowance inference airliner gyroscopic adjustable defensible irritant replacement adjustment dependent adoption homologous communism activate angularity effective bowdlerize probate rate cease controlling roll happy sky skies dying flies died ties agreed feed plastered bled motoring sing conflated troubled sized hopping tanned falling hissing fizzed failing filing geology yyy yes by enjoyment news innings proceed rationally fully biology".split()
     odd = ["", " ", "\n", "\t", "\x00", "\x1f", "\x1c", "\u00a0", "\u2003", "\u0301", "é", "e\u0301", "İ", "ß", "ΑΣ", "Σ", "ﬁ", "the", "The", "an", "a\u0301", "½", "²", "٣", "１２", "一", "中文", "答案是，", "北京。", "“quoted”", "😀", "👩\u200d🔬", "...", ". ", ".", "!?", "{", "}", "{{}}", "\\boxed{", "boxed{", "boxed{\\frac{1}{2}}", "}", "'", '"', "`", "#", "//", "-", "*", "**", "_", "a_b", "don't", "A", "B", "C", "D", "J", "K", "(A)", "B.", "Option", "option B", "answer is:", "answer is: B", "is:", "answer:", "option is", "correct option is:", "12", "-7", "+3", "1_000", "007", "3.5", "3.", ".5", "1,234", "Paragraph 7", "Paragraph 12", "Paragraph", "abc123def", "12345678901234567890123", "The correct answer is (B)", "The correct answer is **C**", "The correct answer is"]
-    classes = ["Abbreviation", "Entity", "Animal", "Organ of body", "Color", "Invention, book and other creative piece", "Other entity", "Other location", "Location", "City", "Country", "Other number", "Number", "Date", "Date of birth", "Reason", "Individual", "Group or organization of person", "Person", "Group"]
+    classes = ["Other entity", "Entity", "Invention, book", "Date", "Date of birth", "City", "Other number", "Number"]
     names = ["Bob", "Bethel Horizon", "New York", "O'Hara", 'the "Lark"', "Zoë", "北京", "Dr. A. Smith", "7", "", "back\\slash", "line\nbreak"]
 
     def text(n, *pieces):
@@ -278,7 +285,7 @@ def build(seed, rows):
 
     def row(metric, answer, *args):
         values = globals()[metric](answer, *args)
-        out.append([metric, answer, *args, [float("%.12g" % v) if abs(v) > 1e-300 else (1e-308 if v else 0.0) for v in values]])
+        out.append([metric, answer, *args, [short(v) for v in values]])
 
     for _ in range(rows):
         row("rouges", *pair())
@@ -332,6 +339,6 @@ character_f1 = lambda a, ref: f1(characters(a), characters(ref))
 if __name__ == "__main__":
     p = argparse.ArgumentParser()
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--rows", type=int, default=28)
+    p.add_argument("--rows", type=int, default=24)
     o = p.parse_args()
     json.dump(build(o.seed, o.rows), sys.stdout, ensure_ascii=False, separators=(",", ":"))
