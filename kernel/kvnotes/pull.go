@@ -19,7 +19,8 @@ learnt, for --trained METHOD=ORG/NAME or METHOD=ORG/NAME/FILE. It goes on where 
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			show := terminalBar(cmd.ErrOrStderr())
-			dir, err := "", error(nil)
+			var dir string
+			var err error
 			if len(args) > 1 {
 				dir, err = hub.PullFiles(cmd.Context(), args[0], args[1:], hub.Progress(show))
 			} else {
