@@ -61,7 +61,15 @@ used() { du -sxm "$root" | cut -f1; }
 limited "an environment" python3 -m venv $env
 limited "requirements.txt" $env/bin/pip install --quiet --no-cache-dir -r binder/requirements.txt
 before=$(used)
-limited "postBuild" binder/postBuild
+limited "postBuild" binder/postBuild &
+building=$! free=$(df --output=avail -m "$root" | tail -1) most=0
+while kill -0 $building 2>/dev/null; do
+	now=$((free - $(df --output=avail -m "$root" | tail -1)))
+	most=$((now > most ? now : most))
+	sleep 1
+done
+wait $building
+echo "postBuild takes $most MB of disk at most, if nothing else writes there"
 echo "postBuild leaves $(($(used) - before)) MB, all but the system is $(du -sxmc "$home" "$root$env" | tail -1 | cut -f1) MB"
 
 # A session: binder/start starts the server, and the notebooks run one after the other as they would in it.
