@@ -8,7 +8,7 @@ FUZZED  := $(shell grep -rl --include='*_test.go' '^func Fuzz' kernel kvpress cu
 FUZZTIME ?= 90s
 
 .DEFAULT_GOAL := help
-.PHONY: help dist dist-check package-check binder-check cover demo lab test test-long fuzz tiny notebooks build venv kernel model cuda cuda-bundle lint lint-cuda fmt fresh generate bench bench-table bench-presses bench-verbs bench-kernel reference clean
+.PHONY: help dist dist-check package-check binder-check cover vuln demo lab test test-long fuzz tiny notebooks build venv kernel model cuda cuda-bundle lint lint-cuda fmt fresh generate bench bench-table bench-presses bench-verbs bench-kernel reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -88,6 +88,9 @@ package-check: ## install the wheel and the tarball of dist into empty folders, 
 
 binder-check: ## run binder/ in an empty root as an ordinary user, on one core, in 2 GB (as root; NOTEBOOKS=... chooses)
 	.ci/binder_check.sh $(NOTEBOOKS)
+
+vuln: ## look the modules up in Go's list of weaknesses (needs a network that reaches it)
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 cover: ## print how much of each package the tests reach, and fail where it is less than 75 %
 	@.ci/cover.sh
