@@ -13,9 +13,10 @@ package viz
 import (
 	"fmt"
 	"html"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/kvnotes/kvnotes/internal/file"
 )
 
 // A Chart is one picture with its words.
@@ -78,21 +79,7 @@ func (c *Chart) Save(path string) error {
 	if len(text) == 0 {
 		return fmt.Errorf("saving a chart: %s: this chart has no such form: use .html", path)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".chart-")
-	if err != nil {
-		return fmt.Errorf("saving a chart: %w", err)
-	}
-	defer os.Remove(f.Name()) // nothing is left there after the renaming
-	if _, err = f.Write(text); err == nil {
-		err = f.Chmod(0o644)
-	}
-	if failed := f.Close(); err == nil {
-		err = failed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+	if err := file.Replace(path, 0o644, file.Bytes(text)); err != nil {
 		return fmt.Errorf("saving a chart: %w", err)
 	}
 	return nil

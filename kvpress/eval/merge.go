@@ -5,10 +5,13 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/kvnotes/kvnotes/internal/file"
 )
 
 // Merge reads the files of results in a folder (*.jsonl) and puts the shards of each sweep together: a report for every
@@ -109,22 +112,7 @@ func (r *Report) Save(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("saving results: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".results-")
-	if err != nil {
-		return fmt.Errorf("saving results: %w", err)
-	}
-	defer os.Remove(f.Name()) // nothing is left there after the renaming
-	err = writeLines(f, &r.Header, r.Records)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if failed := f.Close(); err == nil {
-		err = failed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+	if err := file.Replace(path, 0o644, func(w io.Writer) error { return writeLines(w, &r.Header, r.Records) }); err != nil {
 		return fmt.Errorf("saving results: %w", err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/kvnotes/kvnotes/internal/file"
 	"github.com/kvnotes/kvnotes/kvpress"
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 	"github.com/kvnotes/kvnotes/kvpress/weights"
@@ -62,28 +63,8 @@ func SaveDuoAttention(folder string, pattern tensor.Mat, sinks, recent int) erro
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	if err := write(filepath.Join(folder, "full_attention_heads.tsv"), []byte(lines.String())); err != nil {
+	if err := file.Replace(filepath.Join(folder, "full_attention_heads.tsv"), 0o644, file.Bytes([]byte(lines.String()))); err != nil {
 		return err
 	}
-	return write(filepath.Join(folder, "config.json"), sizes)
-}
-
-// write makes a file under another name first, so that a half-written one is never found.
-func write(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Chmod(f.Name(), 0o644)
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return file.Replace(filepath.Join(folder, "config.json"), 0o644, file.Bytes(sizes))
 }

@@ -3,10 +3,11 @@ package weights
 import (
 	"bufio"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 
 	"github.com/nlpodyssey/safetensors"
+
+	"github.com/kvnotes/kvnotes/internal/file"
 )
 
 // view shows a tensor to the serializer.
@@ -46,24 +47,11 @@ func Write(path string, tensors []Tensor, metadata map[string]string) error {
 		}
 		views[t.Name] = view{d, t}
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	w := bufio.NewWriterSize(f, 1<<20)
-	if err := safetensors.SerializeToWriter(views, metadata, w); err != nil {
-		return err
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return file.Replace(path, 0o600, func(out io.Writer) error {
+		w := bufio.NewWriterSize(out, 1<<20)
+		if err := safetensors.SerializeToWriter(views, metadata, w); err != nil {
+			return err
+		}
+		return w.Flush()
+	})
 }
