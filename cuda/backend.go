@@ -73,8 +73,8 @@ func (b *Backend) Memory() (held, peak int64) {
 	d := b.device
 	d.enter()
 	defer d.leave()
-	d.collect()
 	d.trim()
+	d.collect()
 	held, peak = d.held, d.peak
 	d.peak = held
 	return held, peak

@@ -5,7 +5,11 @@
 //
 // The backend is built with the tag cuda and cgo (make cuda); a binary without it says so when asked for the device.
 // Its kernels are compiled beforehand and lie in the binary: cubins for compute capability 8.0 and 9.0, and PTX that
-// the driver compiles for other cards. A machine that runs it needs the driver and nothing else.
+// the driver compiles for other cards, and for all where KVNOTES_CUDA_PTX is set. A machine that runs it needs the driver
+// and nothing else; without a driver the binary starts all the same and says what is missing.
+//
+// Weights in bfloat16 and float16 stay as they are; keys and values are bfloat16, or in few bits where a press asks for it:
+// quantise, quantise(bits=4) and quantise(float=true) store 8 bits, 4 bits and FP8, as on the processor.
 //
 // A prefill takes blocks of rows through a layer. Its matrix products are cuBLAS's where that is found when it runs, its
 // attention our own on cards of compute capability 9.0 and cuDNN's on others, where that is found; our own kernels do what

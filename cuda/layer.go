@@ -55,10 +55,18 @@ type layer struct {
 	output  []tensor.Mat // per query head (Width, Dim)
 }
 
+// borrow makes a matrix on the device that is to be returned.
+func (b *Backend) borrow(rows, cols int) (llm.Buf, error) {
+	b.device.enter()
+	defer b.device.leave()
+	o, err := b.device.borrow(int64(4 * rows * cols))
+	return llm.Buf{Rows: rows, Cols: cols, Mem: o}, err
+}
+
 // product computes the first blocks, queries and then keys, before RoPE, of hidden states on the device.
 func (l *layer) product(states llm.Buf, blocks int) (llm.Buf, error) {
 	b, p := l.b, l.p
-	out, err := b.Alloc(states.Rows, blocks*p.Dim)
+	out, err := b.borrow(states.Rows, blocks*p.Dim)
 	if err != nil {
 		return out, err
 	}
@@ -102,6 +110,7 @@ func (l *layer) hostProduct(states llm.Buf, blocks int) (tensor.Mat, error) {
 	if err != nil {
 		return tensor.Mat{}, err
 	}
+	defer l.b.returned(out)
 	return l.b.host(out)
 }
 
@@ -211,6 +220,7 @@ func (l *layer) lengths(values bool) (tensor.Mat, error) {
 	if err != nil {
 		return tensor.Mat{}, err
 	}
+	defer l.b.returned(out)
 	which := int32(0)
 	if values {
 		which = 1
@@ -224,9 +234,9 @@ func (l *layer) lengths(values bool) (tensor.Mat, error) {
 	return l.b.host(out)
 }
 
-// zeros is a matrix of zeros on the device.
+// zeros is a matrix of zeros on the device that is to be returned.
 func (l *layer) zeros(rows, cols int) (llm.Buf, error) {
-	x, err := l.b.Alloc(rows, cols)
+	x, err := l.b.borrow(rows, cols)
 	if err != nil {
 		return x, err
 	}
@@ -246,10 +256,12 @@ func (l *layer) weigh(last int, weights []float32) (tensor.Mat, error) {
 	if err != nil {
 		return tensor.Mat{}, err
 	}
+	defer b.returned(out)
 	queries, err := l.product(l.last(last), p.Heads)
 	if err != nil {
 		return tensor.Mat{}, err
 	}
+	defer b.returned(queries)
 	at := p.Positions[len(p.Positions)-last:]
 	numbers := make([]int32, last)
 	for i, position := range at {

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"gorgonia.org/cu"
+
+	"github.com/kvnotes/kvnotes/kvpress/llm"
 )
 
 // memory is what a device has given out.
@@ -24,13 +26,14 @@ type memory struct {
 		caches []*Cache
 	}
 
-	retired []cu.DevicePtr    // blocks to be freed when the card has done its work: to free one is to wait for it
-	slabs   map[int64][]*slab // with free pages, by the bytes of a page
-	spare   []cu.DevicePtr    // memory of slabs that no page is left of: the next slab may have it
-	lowest  cu.DevicePtr      // where the first slab ever taken begins, by address
-	highest cu.DevicePtr      // and the last one ends
-	skew    cu.DevicePtr      // bits of the addresses of slabs below 2 MiB, of all slabs; cuMemAlloc has always given none
-	scratch map[string]block  // rooms that verbs use one after the other, by purpose
+	retired []cu.DevicePtr     // blocks to be freed when the card has done its work: to free one is to wait for it
+	lent    map[int64][]*owner // matrices that presses are done with, by their bytes: the next layer asks for the same
+	slabs   map[int64][]*slab  // with free pages, by the bytes of a page
+	spare   []cu.DevicePtr     // memory of slabs that no page is left of: the next slab may have it
+	lowest  cu.DevicePtr       // where the first slab ever taken begins, by address
+	highest cu.DevicePtr       // and the last one ends
+	skew    cu.DevicePtr       // bits of the addresses of slabs below 2 MiB, of all slabs; cuMemAlloc has always given none
+	scratch map[string]block   // rooms that verbs use one after the other, by purpose
 }
 
 // A block is memory of the device.
@@ -53,8 +56,8 @@ func (d *device) alloc(bytes int64) (cu.DevicePtr, error) {
 	}
 	at, err := cu.MemAlloc(bytes)
 	for try := 0; err != nil && try < 3; try++ {
-		d.collect()
 		d.trim()
+		d.collect()
 		at, err = cu.MemAlloc(bytes)
 	}
 	if err != nil {
@@ -132,6 +135,26 @@ func (d *device) own(bytes int64, k kind) (*owner, error) {
 	return o, nil
 }
 
+// borrow is own for matrices that are given back.
+func (d *device) borrow(bytes int64) (*owner, error) {
+	if list := d.lent[bytes]; len(list) > 0 {
+		d.lent[bytes] = list[:len(list)-1]
+		return list[len(list)-1], nil
+	}
+	return d.own(bytes, single)
+}
+
+// returned takes a matrix back that was borrowed and that no kernel under way uses.
+func (b *Backend) returned(x llm.Buf) {
+	d, bytes := b.device, int64(4*x.Rows*x.Cols)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lent == nil {
+		d.lent = map[int64][]*owner{}
+	}
+	d.lent[bytes] = append(d.lent[bytes], x.Mem.(*owner))
+}
+
 // room is scratch memory for one purpose, of at least so many bytes. What a verb leaves there lasts until the next one.
 func (d *device) room(purpose string, bytes int64) cu.DevicePtr {
 	have := d.scratch[purpose]
@@ -156,7 +179,7 @@ func (d *device) freeAll() {
 	for at := range d.blocks {
 		d.free(at)
 	}
-	d.slabs, d.spare, d.scratch, d.retired = nil, nil, nil, nil
+	d.lent, d.slabs, d.spare, d.scratch, d.retired = nil, nil, nil, nil, nil
 }
 
 // slabBytes is how much memory pages are taken from the device at a time.
@@ -240,8 +263,9 @@ func (d *device) slabMemory(bytes int64) (cu.DevicePtr, error) {
 	return d.alloc(bytes)
 }
 
-// trim gives spare memory back.
+// trim gives spare memory back; that of matrices when Go finds that nobody points to it.
 func (d *device) trim() {
+	d.lent = nil
 	for _, at := range d.spare {
 		d.free(at)
 	}

@@ -299,7 +299,7 @@ func TestNothingLeaks(t *testing.T) {
 	if held, _ := b.(*cuda.Backend).Memory(); held > first+1<<20 {
 		t.Errorf("%d bytes are held after one session, %d after 51", first, held)
 	}
-	if free := cuda.Free(b); free < firstFree-1<<20 {
+	if free := cuda.Free(b); free < firstFree-2<<20 { // the driver takes memory in pieces of 2 MiB
 		t.Errorf("%d bytes of the card are free after one session, %d after 51", firstFree, free)
 	}
 }
