@@ -136,7 +136,8 @@ sweep: build ## ask the needle model 1,000 questions under 20 presses and draw t
 
 recorded: build model ## make the recorded runs of RULER in kvpress/eval/testdata again, with their picture (20 minutes)
 	$(RULER) --tokens 1024 --samples 3 --out build/recorded/1024 --chart notebooks/pictures/ruler_sweep.svg
-	@for n in 1024; do gzip -9nc build/recorded/$$n/smollm2-ruler.jsonl >kvpress/eval/testdata/recorded/smollm2-ruler-$$n.jsonl.gz; done
+	$(RULER) --tokens 2048 --samples 1 --out build/recorded/2048
+	@for n in 1024 2048; do gzip -9nc build/recorded/$$n/smollm2-ruler.jsonl >kvpress/eval/testdata/recorded/smollm2-ruler-$$n.jsonl.gz; done
 
 reference: model ## record the golden data of this repository again, with the Python kvpress
 	sh kvpress/testdata/record.sh

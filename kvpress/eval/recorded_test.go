@@ -71,7 +71,7 @@ func answer(t *testing.T, whole *llm.Session, spelling string, s Sample) llm.Ans
 }
 
 // recordedRuns are the sweeps in testdata; `make recorded` makes them again.
-var recordedRuns = []string{"smollm2-ruler-1024"}
+var recordedRuns = []string{"smollm2-ruler-1024", "smollm2-ruler-2048"}
 
 func loadRecorded(t *testing.T, name string) *Report {
 	t.Helper()
