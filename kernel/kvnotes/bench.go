@@ -126,6 +126,9 @@ func (t trial) run(ctx context.Context) (*benchResult, error) {
 		return nil, err
 	}
 	defer m.Close()
+	if most := m.Config.MaxPositions; most > 0 { // past the last position a model knows, time is still time
+		m.Config.MaxPositions = max(most, t.tokens+t.decode+2)
+	}
 	r := &benchResult{
 		Model: m.Name, Backend: m.Backend(), Weights: m.Weights, Threads: tensor.Threads(), Tokens: t.tokens,
 		LoadS: time.Since(start).Seconds(), WeightsBytes: m.Bytes(), LoadPeak: memory("VmHWM"),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/kvnotes/kvnotes/kvpress"
@@ -77,6 +78,17 @@ type behind struct {
 	needs *Record
 	layer int        // that is planned now
 	plan  chan error // of that layer; nil when there is none
+
+	dropped int64 // bytes that compaction freed since the collector ran
+}
+
+// collect lets Go take back what compaction freed on the processor. By itself the collector would wait until all
+// memory has doubled, weights and kept pairs included, and the peak that is to fall would not.
+func (b *behind) collect(bytes int64) {
+	if b.dropped += bytes; b.dropped > 4<<20 && b.s.model.Backend() == processor {
+		b.dropped = 0
+		runtime.GC()
+	}
 }
 
 // after is called when a layer is whole.
@@ -133,7 +145,9 @@ func (b *behind) end() error {
 		return fmt.Errorf("press %s %w and cannot compress layer by layer: Prefill first, then Press", b.p.Name(), ErrWaits)
 	default:
 		s.memos[b.layer] = &kvpress.Memo{} // what it found has done its work
+		whole := s.cache.Bytes()
 		err = s.cache.Apply(b.layer, *plan, s.model.decoder.rope(len(s.ids)))
+		b.collect(whole - s.cache.Bytes())
 	}
 	if err != nil {
 		err = fmt.Errorf("press %s: %w", b.p.Name(), err)
