@@ -70,7 +70,7 @@ func (f *follower) feed(ctx context.Context, ids []int, last int, attention bool
 	if err != nil {
 		return err
 	}
-	b := batch{ids: ids, positions: upTo(s.next+f.fed, len(ids))}
+	b := batch{ids: ids, positions: upTo(s.next+f.fed, len(ids)), stream: true}
 	if attention {
 		for range d.layers {
 			states, err := d.backend.Alloc(len(ids), d.config.Width)
