@@ -7,7 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
-	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -98,21 +98,23 @@ func TestHostileTextsStayTexts(t *testing.T) {
 // chartsOfData are the exported functions of this package that make a chart of data, not of a session.
 func chartsOfData(t *testing.T) []string {
 	t.Helper()
-	files, err := parser.ParseDir(token.NewFileSet(), ".", func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0)
+	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, p := range files {
-		for _, file := range p.Files {
-			for _, d := range file.Decls {
-				f, ok := d.(*ast.FuncDecl)
-				if !ok || f.Recv != nil || !strings.HasSuffix(f.Name.Name, "Of") || f.Type.Results == nil {
-					continue
-				}
-				if star, ok := f.Type.Results.List[0].Type.(*ast.StarExpr); ok && star.X.(*ast.Ident).Name == "Chart" {
-					names = append(names, f.Name.Name)
-				}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Recv != nil || !strings.HasSuffix(f.Name.Name, "Of") || f.Type.Results == nil {
+				continue
+			}
+			if star, ok := f.Type.Results.List[0].Type.(*ast.StarExpr); ok && star.X.(*ast.Ident).Name == "Chart" {
+				names = append(names, f.Name.Name)
 			}
 		}
 	}

@@ -239,7 +239,7 @@ func TestEvalInEightProcesses(t *testing.T) {
 					if err := c.Process.Kill(); err != nil {
 						continue
 					}
-					_ = <-over // it was killed
+					<-over // it was killed
 					return
 				}
 			}
