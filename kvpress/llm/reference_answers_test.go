@@ -56,7 +56,7 @@ func TestReferenceNeedle(t *testing.T) {
 	if err := json.Unmarshal(text, &curves); err != nil {
 		t.Fatal(err)
 	}
-	asked, excused, wrong := 0, 0, 0
+	asked, excused, tied, wrong := 0, 0, 0, 0
 	for i, d := range curves.Data[:min(contexts, len(curves.Data))] {
 		whole, err := m.Prefill(context.Background(), d.Context, llm.Full())
 		if err != nil {
@@ -80,6 +80,10 @@ func TestReferenceNeedle(t *testing.T) {
 					excused++
 					continue
 				}
+				if run.Press != "none" && cutAmongRepeats(s.Plans()[0], whole.Tokens()) {
+					tied++
+					continue
+				}
 				wrong++
 				t.Errorf("%s %v: %q is answered %q, the reference says %q", run.Press, run.Ratio, q, a.Text, run.Answers[i][j])
 			}
@@ -89,10 +93,36 @@ func TestReferenceNeedle(t *testing.T) {
 		}
 		whole.Close()
 	}
-	t.Logf("%d answers, %d different, %d more excused by a logit gap below 0.01", asked, wrong, excused)
-	if excused*100 > asked {
-		t.Errorf("%d of %d answers had to be excused, at most 1 %% may", excused, asked)
+	t.Logf("%d answers, %d different, %d more excused by a logit gap below 0.01, %d by a cut among repeated tokens", asked, wrong, excused, tied)
+	if (excused+tied)*100 > asked {
+		t.Errorf("%d of %d answers had to be excused, at most 1 %% may", excused+tied, asked)
 	}
+}
+
+// cutAmongRepeats tells whether in layer 0, where a key depends on its token and its place alone, the worst kept and the
+// best evicted pair of a head are of the same token and score the same but for rounding: either may then go.
+func cutAmongRepeats(layer0 kvpress.Plan, tokens []int) bool {
+	for h, keep := range layer0.Keep {
+		scores := layer0.Scores.Row(h)
+		worst, best := -1, -1
+		for i, v := range scores {
+			if _, kept := slices.BinarySearch(keep, i); kept && (worst < 0 || v < scores[worst]) {
+				worst = i
+			} else if !kept && (best < 0 || v > scores[best]) {
+				best = i
+			}
+		}
+		if worst < 0 || best < 0 || tokens[worst] != tokens[best] {
+			continue
+		}
+		var cut spread
+		cut.add(float64(scores[worst]))
+		cut.add(float64(scores[best]))
+		if cut.tied(reference.TinyTie) {
+			return true
+		}
+	}
+	return false
 }
 
 func firstDifference(a, b []int) int {
