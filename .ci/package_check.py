@@ -7,10 +7,13 @@ import pathlib
 import platform
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
+import urllib.error
 import urllib.request
 import venv
 import zipfile
@@ -41,17 +44,24 @@ def step(title, command, env, accept=(0,)):
 def reach_echarts(python, env):
     """Starts a Jupyter server, and asks it for the file that charts ask for."""
     print("== ECharts, from a Jupyter server", flush=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     server = subprocess.Popen(
-        [python, "-m", "jupyter_server", "--no-browser", "--port=0", "--ServerApp.token=", "--ServerApp.password=", "--allow-root", "--ServerApp.root_dir=" + env["HOME"]],
-        env=env, cwd=env["HOME"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [python, "-m", "jupyter_server", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0", "--ServerApp.token=", "--ServerApp.password=", "--allow-root", "--ServerApp.root_dir=" + env["HOME"]],
+        env=env, cwd=env["HOME"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
+    url, until = f"http://127.0.0.1:{port}/", time.monotonic() + 60
     try:
-        for line in server.stdout:
-            if "http://" in line and "/?" not in line and line.rstrip().endswith("/"):
+        while True:
+            try:
+                with urllib.request.urlopen(url + "kernelspecs/kvnotes/echarts.min.js") as answer:
+                    script = answer.read()
                 break
-        url = line[line.index("http://") :].strip()
-        with urllib.request.urlopen(url + "kernelspecs/kvnotes/echarts.min.js") as answer:
-            script = answer.read()
+            except urllib.error.URLError:
+                if server.poll() is not None or time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
         assert b"echarts" in script and len(script) > 500_000, len(script)
         with urllib.request.urlopen(url + "api/kernelspecs") as answer:
             assert json.load(answer)["kernelspecs"]["kvnotes"]["spec"]["language"] == "go"
@@ -78,7 +88,7 @@ def go_install(env):
             z.write(ROOT / name, f"{module}@{version}/{name}")
     known = subprocess.run(["go", "env", "GOPROXY", "GOMODCACHE", "GOCACHE"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     there = {**os.environ, "GOBIN": str(home / "gobin"), "GOPROXY": f"file://{home}/proxy,{known[0]}", "GONOSUMDB": module + ",github.com/cosmos72/gomacro",
-             "GOMODCACHE": str(home / "mod"), "GOCACHE": known[2], "GOFLAGS": "-modcacherw", "CGO_ENABLED": "0", "GOTOOLCHAIN": "go1.26.8"}
+             "GOMODCACHE": str(home / "mod"), "GOCACHE": known[2], "GOFLAGS": "-modcacherw -trimpath", "CGO_ENABLED": "0", "GOTOOLCHAIN": "go1.26.8"}
     step("go install", ["go", "install", f"{module}/kernel/kvnotes@{version}"], {**there, "HOME": env["HOME"]})
     said = step("its version", [home / "gobin/kvnotes", "--version"], env)
     assert version in said, said
@@ -99,7 +109,7 @@ def main():
         (program,) = (home / "tar").glob("*/kvnotes")
         out = step("doctor of the tarball", [program, "doctor"], env, (0, 1))  # it says that Jupyter and a model are missing
         assert "needle is part of the program" in out and "the kernel is not installed" in out, out
-        step("a question, from the tarball", [program, "eval", "--texts", "1", "--press", "knorm:0.5"], env)
+        step("a question, from the tarball", [program, "eval", "--samples", "4", "--press", "knorm:0.5", "--out", home / "results"], env)
         step("its kernel", [program, "kernel", "install"], env)
         assert (home / ".local/share/jupyter/kernels/kvnotes/echarts.min.js").stat().st_size > 500_000
         step("and away", [program, "kernel", "uninstall"], env)
