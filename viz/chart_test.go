@@ -130,6 +130,8 @@ func TestBrokenInput(t *testing.T) {
 		"no trials":           {SweepOf(nil), true},
 		"trial of nothing":    {SweepOf([]Trial{{Press: "x", Ratio: nan, Score: nan}}), true},
 		"only the whole":      {SweepOf([]Trial{{Press: "none", Score: 1}}), false},
+		"costs of nothing":    {CostsOf(nil), true},
+		"costs at one ratio":  {CostsOf([]Trial{{Press: "x", Ratio: 0.5, KVBytes: 1, TokenMillis: nan}}), false},
 		"one token":           {TokenStripOf(one, -1, -1), false},
 		"no tokens":           {TokenStripOf(Tokens{}, -1, -1), true},
 		"no keep":             {TokenStripOf(Tokens{Texts: []string{"a"}}, -1, -1), true},

@@ -46,6 +46,7 @@ func sayingEverywhere(text string) map[string]*Chart {
 	return map[string]*Chart{
 		"AttentionOf":      AttentionOf(Looked{Last: 1, Mean: [][]float64{{0.5, 0.5}}, Positions: [][]int{{0, 1}}}),
 		"CompareOf":        CompareOf(tokens, fewer),
+		"CostsOf":          CostsOf([]Trial{{Press: text, KVBytes: 9, TokenMillis: 2}, {Press: text, Ratio: 0.5, KVBytes: 5, TokenMillis: 1}}),
 		"DecodeTimelineOf": DecodeTimelineOf(Evictions{Press: text, Lens: [][]int{{2}}, First: 2, Asked: 1, Tokens: 3, Times: []Eviction{{Next: 3, Gone: [][][]int{{{0}}}}}}),
 		"ForeseenOf":       ForeseenOf(pruning, 0),
 		"HeadBudgetOf":     HeadBudgetOf(kept, kept, -1),

@@ -52,6 +52,16 @@ func TestLatencyTellsTheTruth(t *testing.T) {
 	}
 }
 
+func TestCostsTellTheTruth(t *testing.T) {
+	c := CostsOf([]Trial{{Press: "a", Ratio: 0.9, KVBytes: 1 << 20, TokenMillis: 2}, {Press: "a", KVBytes: 10 << 20, TokenMillis: 5}, {Press: "b", Ratio: 0.5, KVBytes: 5 << 20, TokenMillis: 4}})
+	if want := "a: a token comes 2.50 times as fast, from 10 % of the memory, with 90 % of the pairs removed"; c.Title() != want {
+		t.Errorf("the title is %q, want %q", c.Title(), want)
+	}
+	if got := named(t, c, "a"); len(got) != 4 || got[0][1] != 10 || got[1][0] != 0.9 || got[1][1] != 1 || got[2][1] != 5 || got[3][1] != 2 {
+		t.Errorf("press a is drawn at %v", got)
+	}
+}
+
 func TestLostTellsTheTruth(t *testing.T) {
 	s, first := whole(t), 100
 	d, err := pruning(s, 1, first, []string{"knorm"})

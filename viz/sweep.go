@@ -1,6 +1,7 @@
 package viz
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -56,21 +57,7 @@ func Sweep(scores []eval.Score) *Chart { return SweepOf(TrialsOf(scores)) }
 
 // SweepOf is Sweep for numbers from elsewhere: a panel for everything that was measured.
 func SweepOf(trials []Trial) *Chart {
-	byPress := map[string][]Trial{}
-	var presses []string
-	low, high := math.Inf(1), math.Inf(-1)
-	for _, t := range trials {
-		if byPress[t.Press] == nil {
-			presses = append(presses, t.Press)
-		}
-		byPress[t.Press] = append(byPress[t.Press], t)
-		if t.Press != "none" && finite(t.Ratio) {
-			low, high = math.Min(low, t.Ratio), math.Max(high, t.Ratio)
-		}
-	}
-	if high < low {
-		low, high = 0, 1
-	}
+	byPress, presses := grouped(trials)
 	// The best press comes first, the whole cache last.
 	worth := func(press string) float64 {
 		if press == "none" {
@@ -91,15 +78,6 @@ func SweepOf(trials []Trial) *Chart {
 	var words []string
 	for _, press := range presses {
 		ts := byPress[press]
-		slices.SortStableFunc(ts, func(a, b Trial) int {
-			if a.Ratio < b.Ratio {
-				return -1
-			}
-			if a.Ratio > b.Ratio {
-				return 1
-			}
-			return 0
-		})
 		text := press + ":"
 		for _, t := range ts {
 			if press == "none" {
@@ -121,16 +99,58 @@ func SweepOf(trials []Trial) *Chart {
 			f.title += fmt.Sprintf(", %s fewest (%.0f %%)", worst, 100*meanScore(byPress[worst]))
 		}
 	}
-	for _, m := range []struct {
-		name string
-		zero bool
-		of   func(Trial) float64
-	}{
-		{"right answers, %", true, func(t Trial) float64 { return 100 * t.Score }},
-		{"log-likelihood of the answer", false, func(t Trial) float64 { return measured(t.Likelihood) }},
-		{"keys and values, MiB", true, func(t Trial) float64 { return measured(t.KVBytes / (1 << 20)) }},
-		{"ms per new token", true, func(t Trial) float64 { return measured(t.TokenMillis) }},
-	} {
+	f.panels = against(byPress, presses,
+		outcome{"right answers, %", true, func(t Trial) float64 { return 100 * t.Score }},
+		outcome{"log-likelihood of the answer", false, func(t Trial) float64 { return measured(t.Likelihood) }},
+		memoryOutcome, timeOutcome)
+	if len(f.panels) > 0 {
+		f.panels[0].height = 280
+	}
+	return f.chart()
+}
+
+// grouped tells the trials of each press, and the presses in the order they came in.
+func grouped(trials []Trial) (byPress map[string][]Trial, presses []string) {
+	byPress = map[string][]Trial{}
+	for _, t := range trials {
+		if byPress[t.Press] == nil {
+			presses = append(presses, t.Press)
+		}
+		byPress[t.Press] = append(byPress[t.Press], t)
+	}
+	for _, ts := range byPress {
+		slices.SortStableFunc(ts, func(a, b Trial) int { return cmp.Compare(a.Ratio, b.Ratio) })
+	}
+	return byPress, presses
+}
+
+// An outcome is a number of a trial with a panel of its own.
+type outcome struct {
+	name string
+	zero bool // its axis begins at zero
+	of   func(Trial) float64
+}
+
+var (
+	memoryOutcome = outcome{"keys and values, MiB", true, func(t Trial) float64 { return measured(t.KVBytes / (1 << 20)) }}
+	timeOutcome   = outcome{"ms per new token", true, func(t Trial) float64 { return measured(t.TokenMillis) }}
+)
+
+// against draws outcomes against the ratio removed: a panel for each that was measured, in it a line for each press.
+func against(byPress map[string][]Trial, presses []string, outcomes ...outcome) []panel {
+	low, high := math.Inf(1), math.Inf(-1)
+	for press, ts := range byPress {
+		for _, t := range ts {
+			if press != "none" && finite(t.Ratio) {
+				low, high = math.Min(low, t.Ratio), math.Max(high, t.Ratio)
+			}
+		}
+	}
+	if high < low {
+		low, high = 0, 1
+	}
+	var panels []panel
+	for _, m := range outcomes {
 		p := panel{x: axis{name: "share of pairs removed"}, y: axis{name: m.name, zero: m.zero}, height: 190}
 		found := false
 		for i, press := range presses {
@@ -146,13 +166,10 @@ func SweepOf(trials []Trial) *Chart {
 			p.series = append(p.series, s)
 		}
 		if found {
-			f.panels = append(f.panels, p)
+			panels = append(panels, p)
 		}
 	}
-	if len(f.panels) > 0 {
-		f.panels[0].height = 280
-	}
-	return f.chart()
+	return panels
 }
 
 // measured turns the 0 of what nobody measured into no number.
