@@ -305,6 +305,9 @@ func (r *runner) work(ctx context.Context, take func([]Record) error) error {
 	progress.Report(ctx, "answers", int64(written), int64(r.records))
 	for i := range queues {
 		for open := true; open; {
+			if ctx.Err() != nil { // also where answers are ready
+				return ctx.Err()
+			}
 			var m made
 			select {
 			case m, open = <-queues[i]:

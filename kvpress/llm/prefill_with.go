@@ -13,9 +13,10 @@ import (
 // ErrWaits is what PrefillWith says of a press that cannot compress one layer after the other.
 var ErrWaits = errors.New("waits for the scores of all layers")
 
-// PrefillWith reads a text and compresses every layer as soon as it is done, so that never more than two layers are
-// whole: the peak of memory falls, not only the end. A press of the catalogue plans a layer while the next one is
-// computed, where what it asks for can be found before. Presses that wait for all layers are refused.
+// PrefillWith reads a text and compresses every layer as soon as it is done, so that never more than one layer is whole:
+// the peak of memory falls, not only the end. On a GPU a press of the catalogue plans a layer while the next one is
+// computed, where what it asks for can be found before; two layers are then whole. Presses that wait for all layers are
+// refused.
 func (m *LLM) PrefillWith(ctx context.Context, text string, p kvpress.Press) (*Session, error) {
 	before, after, err := m.Frame(text)
 	if err != nil {
@@ -71,7 +72,7 @@ func (m *LLM) needs(p kvpress.Press) *Record {
 	return &r
 }
 
-// behind presses the layers of a prefill: each while the next one is computed, if the press's needs are known.
+// behind presses the layers of a prefill: on a GPU each while the next one is computed, if the press's needs are known.
 type behind struct {
 	s     *Session
 	p     kvpress.Press
@@ -113,8 +114,8 @@ func (b *behind) after(layer int) error {
 		b.s.plans[layer], err = kvpress.PlanLayer(b.p, layer, b.s.layer)
 		plan <- err
 	}()
-	if b.needs != nil {
-		return nil
+	if b.needs != nil && b.s.model.Backend() != processor {
+		return nil // the device goes on with the next layer
 	}
 	return b.end()
 }
