@@ -12,7 +12,10 @@ func short(v float64) string {
 	if v != 0 && (math.Abs(v) >= 1e7 || math.Abs(v) < 1e-4) {
 		return strconv.FormatFloat(v, 'g', 3, 64)
 	}
-	return strconv.FormatFloat(round(v), 'f', -1, 64)
+	if v = round(v); v == 0 {
+		return "0" // also where it is minus zero
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
 // brief is short with at most two digits behind the point of small numbers.
