@@ -51,6 +51,10 @@ func (s Cap) Score(l *Layer) (Scores, error) {
 	if err != nil {
 		return Scores{}, err
 	}
+	norms, err := l.KeyNorms()
+	if err != nil {
+		return Scores{}, err
+	}
 	byHead := tensor.New(l.Heads, l.Len)
 	err = eachHead(l.KVHeads, func(h int) error {
 		keys, err := l.Keys(h)
@@ -65,7 +69,7 @@ func (s Cap) Score(l *Layer) (Scores, error) {
 		keys, vals = keys.Slice(skip, keys.Rows), vals.Slice(skip, vals.Rows)
 		for head := h * l.Group(); head < (h+1)*l.Group(); head++ {
 			row := byHead.Row(head)[skip:l.Lens[h]]
-			relevance(row, times(turn, mean.Row(head)), keys, tau)
+			relevance(row, times(turn, mean.Row(head)), keys, norms.Row(h)[skip:], tau)
 			if err := weightedLeverage(row, vals, epsilon); err != nil {
 				return err
 			}
@@ -79,17 +83,13 @@ func (s Cap) Score(l *Layer) (Scores, error) {
 }
 
 // relevance writes exp(tau·cos(anchor, key)), scaled so that the largest is 1.
-func relevance(row, anchor []float32, keys tensor.Mat, tau float64) {
+func relevance(row, anchor []float32, keys tensor.Mat, norms []float32, tau float64) {
 	normalize(anchor)
-	top := math.Inf(-1)
 	for i := range row {
-		cosine := tensor.Dot(anchor, keys.Row(i)) / max(tensor.Norm(keys.Row(i)), 1e-8)
+		cosine := tensor.Dot(anchor, keys.Row(i)) / max(norms[i], 1e-8)
 		row[i] = float32(tau) * min(max(cosine, -1), 1)
-		top = max(top, float64(row[i]))
 	}
-	for i, x := range row {
-		row[i] = float32(math.Exp(float64(x) - top))
-	}
+	tensor.Exponentials(row)
 }
 
 // weightedLeverage multiplies weights by the leverage of their values in I + Σ (weight + epsilon)·v·vᵀ.
