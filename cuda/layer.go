@@ -148,24 +148,13 @@ func (l *layer) project(head int, states tensor.Mat) (tensor.Mat, error) {
 
 // block copies the columns of one head.
 func (l *layer) block(x tensor.Mat, block int) tensor.Mat {
-	m, dim := tensor.New(x.Rows, l.p.Dim), l.p.Dim
-	for i := range x.Rows {
-		copy(m.Row(i), x.Row(i)[block*dim:(block+1)*dim])
-	}
-	return m
+	return x.Columns(block*l.p.Dim, (block+1)*l.p.Dim)
 }
 
 // keys are the keys of a head before RoPE: those of the cache turned back, as long as all are there.
 func (l *layer) keys(host *kvpress.Host, head int) (tensor.Mat, error) {
-	at := l.at[head]
-	if len(at) == l.p.Tokens {
-		keys, err := host.Keys(head)
-		rope := host.Rope(at[len(at)-1] + 1)
-		rope.Scale = 1 / rope.Scale
-		for i, position := range at {
-			rope.Rotate(keys.Row(i), -position)
-		}
-		return keys, err
+	if len(host.At[head]) == host.Tokens {
+		return host.KeysTurnedBack(head)
 	}
 	if l.p.Hidden.Rows == 0 {
 		return (&kvpress.Host{}).KeysBeforeRope(head) // says what to record

@@ -417,6 +417,22 @@ func (s *Host) Scaling() float32 {
 	return float32(1 / math.Sqrt(float64(s.Dim)))
 }
 
+// KeysTurnedBack returns the keys of the pairs of a head before RoPE, (Len, Dim): their rotation is undone. For a
+// KeyStart, as long as the head has the pairs of all tokens.
+func (s *Host) KeysTurnedBack(head int) (tensor.Mat, error) {
+	keys, err := s.Keys(head)
+	if err != nil {
+		return keys, err
+	}
+	at := s.At[head]
+	rope := s.Rope(at[len(at)-1] + 1)
+	rope.Scale = 1 / rope.Scale
+	for i, position := range at {
+		rope.Rotate(keys.Row(i), -position)
+	}
+	return keys, nil
+}
+
 // KeysBeforeRope returns keys before RoPE for all tokens.
 func (s *Host) KeysBeforeRope(head int) (tensor.Mat, error) {
 	if s.KeyStart == nil {

@@ -161,9 +161,5 @@ func product(x, w tensor.Mat) tensor.Mat {
 
 // columns is the block of columns of one head.
 func columns(x tensor.Mat, head, dim int) tensor.Mat {
-	y := tensor.New(x.Rows, dim)
-	for i := range x.Rows {
-		copy(y.Row(i), x.Row(i)[head*dim:(head+1)*dim])
-	}
-	return y
+	return x.Columns(head*dim, (head+1)*dim)
 }

@@ -32,15 +32,8 @@ func (b *Backend) Layer(c llm.Cache, p llm.Projections) (kvpress.Source, error) 
 
 // keys are the keys of a head before RoPE: those of the cache turned back, as long as all are there.
 func (p *projected) keys(host *kvpress.Host, head int) (tensor.Mat, error) {
-	at := host.At[head]
-	if len(at) == p.p.Tokens {
-		keys, err := host.Keys(head)
-		rope := host.Rope(at[len(at)-1] + 1)
-		rope.Scale = 1 / rope.Scale
-		for i, position := range at {
-			rope.Rotate(keys.Row(i), -position)
-		}
-		return keys, err
+	if len(host.At[head]) == host.Tokens {
+		return host.KeysTurnedBack(head)
 	}
 	if p.p.Hidden.Rows == 0 {
 		return (&kvpress.Host{}).KeysBeforeRope(head) // says what to record
@@ -87,11 +80,7 @@ func (p *projected) product(states tensor.Mat, blocks int) tensor.Mat {
 
 // block copies the columns of one head.
 func (p *projected) block(x tensor.Mat, block int) tensor.Mat {
-	m, dim := tensor.New(x.Rows, p.p.Dim), p.p.Dim
-	for i := range x.Rows {
-		copy(m.Row(i), x.Row(i)[block*dim:(block+1)*dim])
-	}
-	return m
+	return x.Columns(block*p.p.Dim, (block+1)*p.p.Dim)
 }
 
 // outputOf returns the block of the output projection that belongs to a query head, (Width, Dim).

@@ -39,7 +39,7 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 	if err := s.prepareOne(); err != nil {
 		return nil, err
 	}
-	now, during := apart(p)
+	now, _ := apart(p)
 	after := func(int) error { return nil }
 	if now == nil {
 		err = s.prefill(ctx, after)
@@ -57,7 +57,7 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 	if err != nil {
 		return nil, err
 	}
-	return s, s.pressed(p, s.plans, during)
+	return s, s.pressed(p, s.plans)
 }
 
 // needs is what a press asks a layer for, where that is known and can be found at once; nil where it is not.

@@ -191,10 +191,14 @@ func (m *LLM) layer(i int, seen sight) (*kvpress.Layer, error) {
 	return kvpress.NewLayer(l, source), nil
 }
 
-// plan asks a press for the plans of all layers. What it returns beside them puts back pairs that the press leaves
-// behind; nil when there are none.
+// plan asks a press for the plans of all layers, or of none if it acts in answers only. What it returns beside them
+// puts back pairs that the press leaves behind; nil when there are none.
 func (s *Session) plan(ctx context.Context, p kvpress.Press) ([]kvpress.Plan, func(out *Session) error, error) {
-	p, err := s.settled(ctx, p)
+	now, _ := apart(p)
+	if now == nil {
+		return nil, nil, nil
+	}
+	p, err := s.settled(ctx, now)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -220,21 +224,16 @@ func (s *Session) PressContext(ctx context.Context, p kvpress.Press) (*Session, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	start := time.Now()
-	now, during := apart(p)
-	var plans []kvpress.Plan
-	var restore func(out *Session) error
-	if now != nil {
-		var err error
-		if plans, restore, err = s.plan(ctx, now); err != nil {
-			return nil, fmt.Errorf("press %s: %w", p.Name(), err)
-		}
+	plans, restore, err := s.plan(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("press %s: %w", p.Name(), err)
 	}
 	cache, err := s.cache.Copy(plans, s.model.decoder.rope(len(s.ids)))
 	if err != nil {
 		return nil, fmt.Errorf("press %s: %w", p.Name(), err)
 	}
 	out := s.copy(cache)
-	if err := out.pressed(p, plans, during); err != nil {
+	if err := out.pressed(p, plans); err != nil {
 		return nil, err
 	}
 	if restore != nil {
@@ -259,14 +258,9 @@ func (s *Session) PressInPlace(p kvpress.Press) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	start := time.Now()
-	now, during := apart(p)
-	var plans []kvpress.Plan
-	var restore func(out *Session) error
-	if now != nil {
-		var err error
-		if plans, restore, err = s.plan(context.Background(), now); err != nil {
-			return fmt.Errorf("press %s: %w", p.Name(), err)
-		}
+	plans, restore, err := s.plan(context.Background(), p)
+	if err != nil {
+		return fmt.Errorf("press %s: %w", p.Name(), err)
 	}
 	for i, plan := range plans {
 		if err := s.cache.Apply(i, plan, s.model.decoder.rope(len(s.ids))); err != nil {
@@ -274,7 +268,7 @@ func (s *Session) PressInPlace(p kvpress.Press) error {
 		}
 	}
 	defer func() { s.pressSeconds = since(start) }()
-	if err := s.pressed(p, plans, during); err != nil || restore == nil {
+	if err := s.pressed(p, plans); err != nil || restore == nil {
 		return err
 	}
 	if err := restore(s); err != nil {
@@ -284,8 +278,8 @@ func (s *Session) PressInPlace(p kvpress.Press) error {
 }
 
 // pressed notes which press made the session what it is, and which will act in its answers.
-func (s *Session) pressed(p kvpress.Press, plans []kvpress.Plan, during duringAnswer) error {
-	if during != nil {
+func (s *Session) pressed(p kvpress.Press, plans []kvpress.Plan) error {
+	if _, during := apart(p); during != nil {
 		s.during = during
 		if _, err := s.answer(); err != nil {
 			return fmt.Errorf("press %s: %w", p.Name(), err)

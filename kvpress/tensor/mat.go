@@ -41,6 +41,15 @@ func (m Mat) Slice(from, to int) Mat {
 	return Mat{Rows: to - from, Cols: m.Cols, Data: m.Data[from*m.Cols : to*m.Cols]}
 }
 
+// Columns is a copy of the columns from number from up to, not including, number to.
+func (m Mat) Columns(from, to int) Mat {
+	c := New(m.Rows, to-from)
+	for i := range m.Rows {
+		copy(c.Row(i), m.Row(i)[from:to])
+	}
+	return c
+}
+
 // Transposed is a copy with rows and columns exchanged.
 func Transposed(m Mat) Mat {
 	t := New(m.Cols, m.Rows)
