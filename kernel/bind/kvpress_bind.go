@@ -304,6 +304,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress.Host.KeyStart":                       "KeyStart func(head int) (tensor.Mat, error)\n\nkeys before RoPE (Tokens, Dim)",
 		"github.com/kvnotes/kvnotes/kvpress.Host.Keys":                           "func (s *Host) Keys(h int) (tensor.Mat, error)\n\nKeys returns a copy of the keys of a head.",
 		"github.com/kvnotes/kvnotes/kvpress.Host.KeysBeforeRope":                 "func (s *Host) KeysBeforeRope(head int) (tensor.Mat, error)\n\nKeysBeforeRope returns keys before RoPE for all tokens.",
+		"github.com/kvnotes/kvnotes/kvpress.Host.KeysTurnedBack":                 "func (s *Host) KeysTurnedBack(head int) (tensor.Mat, error)\n\nKeysTurnedBack returns the keys of the pairs of a head before RoPE, (Len, Dim): their rotation is undone. For a\nKeyStart, as long as the head has the pairs of all tokens.",
 		"github.com/kvnotes/kvnotes/kvpress.Host.Memo":                           "Memo *Memo\n\nnumbers found before; nil keeps none",
 		"github.com/kvnotes/kvnotes/kvpress.Host.Moments":                        "Moments func(skip int) (tensor.Mat, []tensor.Mat, bool)\n\nquery moments of a layer that this one shows, if any",
 		"github.com/kvnotes/kvnotes/kvpress.Host.Norms":                          "Norms func(values bool) (tensor.Mat, error)\n\nlengths of keys or values found elsewhere, (KVHeads, Len); nil finds them here",

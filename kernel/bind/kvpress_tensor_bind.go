@@ -91,6 +91,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Mat.At":           "func (m Mat) At(i, j int) float32\n\nAt is the number in row i, column j.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Mat.Clone":        "func (m Mat) Clone() Mat\n\nClone is a copy.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Mat.Cols":         "Cols int",
+		"github.com/kvnotes/kvnotes/kvpress/tensor.Mat.Columns":      "func (m Mat) Columns(from, to int) Mat\n\nColumns is a copy of the columns from number from up to, not including, number to.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Mat.Data":         "Data []float32",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Mat.Row":          "func (m Mat) Row(i int) []float32\n\nRow is row i, in place.",
 		"github.com/kvnotes/kvnotes/kvpress/tensor.Mat.Rows":         "Rows int",
