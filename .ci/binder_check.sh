@@ -4,13 +4,14 @@
 #
 #   binder_check.sh [NOTEBOOK ...]     needs root, debootstrap and a Debian mirror in apt's sources; keeps the root in build/
 #
-# The committed tree is what is built. ROOT names an empty root that is already there.
+# The committed tree is what is built. ROOT names an empty root that is already there. BUILT=1 builds nothing and runs the
+# notebooks in the root of an earlier run.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=${ROOT:-$here/build/binder-root} suite=${SUITE:-trixie}
 mirror=${MIRROR:-$(cat /etc/apt/sources.list /etc/apt/sources.list.d/debian* 2>/dev/null | sed -n 's/^URIs: //p; s/^deb \([^ ]*\) .*/\1/p' | sed -n 1p || true)}
 home=$root/home/jovyan env=/srv/env
-if [ ! -d "$root/usr" ]; then
+if [ -z "${BUILT:-}" ] && [ ! -d "$root/usr" ]; then
 	debootstrap --variant=minbase "$suite" "$root" "$mirror" >/dev/null
 fi
 for f in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
@@ -21,18 +22,6 @@ mountpoint -q "$root/dev" || mount --rbind /dev "$root/dev"
 group=/sys/fs/cgroup/memory/binder-check
 trap 'umount -l "$root/proc" "$root/dev" 2>/dev/null; rmdir "$group" 2>/dev/null' EXIT
 inside() { chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
-
-# What repo2docker does before postBuild: packages, an environment of Python for the user, the repository in his home.
-inside apt-get update -qq
-inside apt-get install -qq --no-install-recommends python3 python3-venv ca-certificates $(cat "$here/binder/apt.txt") >/dev/null
-for f in "${SSL_CERT_FILE:-}" "${PIP_CERT:-}"; do # where the network has a certificate of its own
-	if [ -f "$f" ]; then mkdir -p "$root$(dirname "$f")" && cp -L "$f" "$root$f"; fi
-done
-inside id jovyan >/dev/null 2>&1 || inside useradd --create-home --uid 1000 jovyan
-rm -rf "$home" "$root$env"
-mkdir -p "$home" "$root$env"
-git -C "$here" archive HEAD | tar x -C "$home"
-chown -R 1000:1000 "$home" "$root$env"
 
 # limited NAME COMMAND: as the user, on one core, in 2 GB. Prints seconds and the most memory.
 mkdir -p "$group"
@@ -58,19 +47,38 @@ limited() {
 }
 used() { du -sxm "$root" | cut -f1; }
 
-limited "an environment" python3 -m venv $env
-limited "requirements.txt" $env/bin/pip install --quiet --no-cache-dir -r binder/requirements.txt
-before=$(used)
-limited "postBuild" binder/postBuild &
-building=$! free=$(df --output=avail -m "$root" | tail -1) most=0
-while kill -0 $building 2>/dev/null; do
-	now=$((free - $(df --output=avail -m "$root" | tail -1)))
-	most=$((now > most ? now : most))
-	sleep 1
-done
-wait $building
-echo "postBuild takes $most MB of disk at most, if nothing else writes there"
-echo "postBuild leaves $(($(used) - before)) MB, all but the system is $(du -sxmc "$home" "$root$env" | tail -1 | cut -f1) MB"
+# What repo2docker does before postBuild: packages, an environment of Python for the user, the repository in his home.
+build() {
+	local building free now most=0 before
+	inside apt-get update -qq
+	inside apt-get install -qq --no-install-recommends python3 python3-venv ca-certificates $(cat "$here/binder/apt.txt") >/dev/null
+	for f in "${SSL_CERT_FILE:-}" "${PIP_CERT:-}"; do # where the network has a certificate of its own
+		if [ -f "$f" ]; then mkdir -p "$root$(dirname "$f")" && cp -L "$f" "$root$f"; fi
+	done
+	inside id jovyan >/dev/null 2>&1 || inside useradd --create-home --uid 1000 jovyan
+	rm -rf "$home" "$root$env"
+	mkdir -p "$home" "$root$env"
+	git -C "$here" archive HEAD | tar x -C "$home"
+	chown -R 1000:1000 "$home" "$root$env"
+
+	limited "an environment" python3 -m venv $env
+	limited "requirements.txt" $env/bin/pip install --quiet --no-cache-dir -r binder/requirements.txt
+	before=$(used)
+	limited "postBuild" binder/postBuild &
+	building=$! free=$(df --output=avail -m "$root" | tail -1)
+	while kill -0 $building 2>/dev/null; do
+		now=$((free - $(df --output=avail -m "$root" | tail -1)))
+		most=$((now > most ? now : most))
+		sleep 1
+	done
+	wait $building
+	echo "postBuild takes $most MB of disk at most, if nothing else writes there"
+	echo "postBuild leaves $(($(used) - before)) MB, all but the system is $(du -sxmc "$home" "$root$env" | tail -1 | cut -f1) MB"
+}
+
+if [ -z "${BUILT:-}" ]; then
+	build
+fi
 
 # A session: binder/start starts the server, and the notebooks run one after the other as they would in it.
 limited "kvnotes doctor" binder/start kvnotes doctor

@@ -76,14 +76,16 @@ def write(path, text):
     os.replace(path + ".new", path)
 
 
-def run(path, out, keep):
-    """Runs one notebook and returns whether all of its cells succeeded."""
+def run(path, out, keep, tag):
+    """Runs one notebook, or its cells with a tag, and returns whether all of them succeeded."""
     name = os.path.splitext(os.path.basename(path))[0]
     table = os.path.abspath(os.path.join(out, name + ".json"))
     if os.path.exists(table):
         os.remove(table)
     os.environ["KVNOTES_TABLE"] = table
     notebook = nbformat.read(path, 4)
+    if tag:
+        notebook.cells = [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
     language = notebook.metadata.get("language_info")
     print(f"running {path} in the Go kernel", flush=True)
     start, error = time.time(), None
@@ -137,10 +139,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", required=True, help="folder for the notebooks as they ran")
     parser.add_argument("--save", action="store_true", help="write the notebooks back with still pictures, as they are committed")
+    parser.add_argument("--tag", help="run only the cells with this tag: Binder's set-up keeps the prefill of cells with the tag prefill")
     parser.add_argument("notebooks", nargs="+")
     args = parser.parse_args()
+    if args.save and args.tag:
+        parser.error("--save wants whole notebooks")
     os.makedirs(args.out, exist_ok=True)
-    failed = [path for path in args.notebooks if not run(path, args.out, args.save)]
+    failed = [path for path in args.notebooks if not run(path, args.out, args.save, args.tag)]
     if failed:
         print("failed:", *failed)
     return 1 if failed else 0

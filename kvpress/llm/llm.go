@@ -33,6 +33,7 @@ type LLM struct {
 	decoder     *decoder
 	device      string // as Open found it
 	fingerprint string // tells this model from others in saved sessions
+	prefills    string // folder in which prefills are kept; empty for none
 }
 
 // Load loads a model on a backend: "needle" (in the binary), "smollm2" (after `kvnotes pull smollm2`), the path of a
@@ -85,7 +86,7 @@ func load(files *hub.Model, b Backend, o Options) (*LLM, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &LLM{Name: files.Name, Folder: files.Dir, Config: c, Tokenizer: t, Weights: o.Weights, decoder: d}
+	m := &LLM{Name: files.Name, Folder: files.Dir, Config: c, Tokenizer: t, Weights: o.Weights, decoder: d, prefills: o.Prefills}
 	m.fingerprint, err = fingerprint(files, o)
 	return m, err
 }
@@ -150,7 +151,8 @@ func (m *LLM) Frame(text string) (before, after string, err error) {
 }
 
 // Prefill reads a text once and keeps all of its keys and values. The chat template of the model, if it has one,
-// goes around the text; questions follow it later.
+// goes around the text; questions follow it later. Where Options name a folder of prefills, a long text that was read
+// before is taken from there.
 func (m *LLM) Prefill(ctx context.Context, text string, r Record) (*Session, error) {
 	before, after, err := m.Frame(text)
 	if err != nil {
@@ -165,6 +167,14 @@ func (m *LLM) Prefill(ctx context.Context, text string, r Record) (*Session, err
 
 // PrefillTokens is Prefill for token numbers as they are, without a template.
 func (m *LLM) PrefillTokens(ctx context.Context, ids []int, r Record) (*Session, error) {
+	if path := m.kept(ids, r); path != "" {
+		return m.prefillKept(ctx, ids, path)
+	}
+	return m.prefillAnew(ctx, ids, r)
+}
+
+// prefillAnew runs the model.
+func (m *LLM) prefillAnew(ctx context.Context, ids []int, r Record) (*Session, error) {
 	s, err := m.newSession(ids)
 	if err != nil {
 		return nil, err

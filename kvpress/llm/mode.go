@@ -16,6 +16,13 @@ type Options struct {
 	// multiply with float32 and are an approximation of the model, so answers may differ. The environment variable
 	// KVNOTES_WEIGHTS says what empty means on a machine with little memory; the needle model, which is small, stays as it is.
 	Weights string
+	// Prefills is a folder in which prefills are kept. A context of 1,024 tokens or more that is read with the record Full is
+	// written there, a file for its owner only, and taken from there when the same model reads the same tokens again on the
+	// same kind of device, in this process or another; PrefillSeconds is then what it took the first time. A file has as
+	// many bytes as cache and record (115 kB a token of SmolLM2); whoever names the folder removes what is no longer wanted.
+	// Empty means what the environment variable KVNOTES_PREFILLS says, and nothing is kept when that is empty too, or for the
+	// needle model, which reads faster than a disk.
+	Prefills string
 }
 
 // The ways to hold weights.
@@ -40,6 +47,9 @@ func option(model string, options []Options) (Options, error) {
 	}
 	if o.Weights == "" && model != "needle" {
 		o.Weights = os.Getenv("KVNOTES_WEIGHTS")
+	}
+	if o.Prefills == "" && model != "needle" {
+		o.Prefills = os.Getenv("KVNOTES_PREFILLS")
 	}
 	if o.Weights == "" {
 		o.Weights = stored

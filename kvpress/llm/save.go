@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -167,14 +166,11 @@ func (m *LLM) LoadSession(path string) (*Session, error) {
 }
 
 func (m *LLM) loadSession(path string) (*Session, error) {
-	data, err := os.ReadFile(path)
+	f, err := weights.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := weights.FromBytes(path, data)
-	if err != nil {
-		return nil, err
-	}
+	defer f.Close()
 	meta := f.Metadata()
 	if meta["kvnotes.session"] != sessionFormat {
 		return nil, fmt.Errorf("this is not a session file of format %s: prefill again and Save", sessionFormat)
