@@ -114,8 +114,8 @@ fresh: ## fail when the bindings of the kernel are out of date
 bench: build model ## time everything on this processor beside torch, kvpress and llama.cpp (ONLY=prefill,... for a part)
 	@$(PYTHON) kernel/kvnotes/testdata/cpu_bench.py --ours bin/kvnotes $(if $(ONLY),--only $(ONLY))
 
-bench-table: ## put the table of the last `make bench` into docs/speed.md
-	@$(PYTHON) kernel/kvnotes/testdata/cpu_bench.py --markdown build/bench/cpu.json --into docs/speed.md
+bench-table: ## put the table of the last `make bench` into docs/speed.md, and its main lines into README.md
+	@$(PYTHON) kernel/kvnotes/testdata/cpu_bench.py --markdown build/bench/cpu.json --into docs/speed.md README.md
 
 bench-presses: build model ## time every press on a kept prefill of 2,048 tokens
 	bin/kvnotes bench --model smollm2 --press all

@@ -1,6 +1,7 @@
 package kvnotes_test
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kvnotes/kvnotes/kvpress/hub"
 )
@@ -110,8 +112,30 @@ func TestDocumentedCommandsExist(t *testing.T) {
 	}
 }
 
-// TestReadmeCommandsRun runs the README's commands one after the other, as a reader does. Those that take minutes run with
-// KVNOTES_LONG=1 only; make demo, make test and the pages' own make targets are what CI runs anyway.
+// TestReadmeAndPageShowOneRun compares the speeds that the README quotes with the page that has all of them.
+func TestReadmeAndPageShowOneRun(t *testing.T) {
+	table := func(name string) []string {
+		t.Helper()
+		_, rest, ok := strings.Cut(pages(t)[name], "<!-- make bench-table -->\n")
+		text, _, end := strings.Cut(rest, "<!-- end -->")
+		if !ok || !end {
+			t.Fatalf("%s has no marks of make bench-table", name)
+		}
+		return slices.Collect(strings.Lines(text))
+	}
+	whole, quoted := table(filepath.Join("docs", "speed.md")), table("README.md")
+	if len(quoted) < 12 || len(quoted) >= len(whole) {
+		t.Errorf("the README quotes %d of %d lines", len(quoted), len(whole))
+	}
+	for _, line := range quoted {
+		if !slices.Contains(whole, line) {
+			t.Errorf("docs/speed.md has not what the README says: %smake bench-table writes both", line)
+		}
+	}
+}
+
+// TestReadmeCommandsRun runs the commands of the README and of the pages, one after the other, as a reader does. Those that
+// take minutes run with KVNOTES_LONG=1 only; make demo, make test and the pages' own make targets are what CI runs anyway.
 func TestReadmeCommandsRun(t *testing.T) {
 	model, err := hub.Find("smollm2")
 	if err != nil {
@@ -131,25 +155,37 @@ func TestReadmeCommandsRun(t *testing.T) {
 	if _, err := os.Stat(gguf); err != nil {
 		t.Logf("NOT RUN: the commands about model.gguf, which an older version did not keep: %v", err)
 	}
-	if err := os.Mkdir(filepath.Join(folder, "build"), 0o700); err != nil {
+	for _, dir := range []string{"build", filepath.Join("notebooks", "pictures")} {
+		if err := os.MkdirAll(filepath.Join(folder, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A page speaks of files that a reader has.
+	row := `{"context": "Ada lives in Lima.", "question": "Where does Ada live?", "answer_prefix": "", "answers": ["Lima"], "task": "hotpotqa", "max_new_tokens": 8, "all_classes": null, "length": 5}` + "\n"
+	if err := os.WriteFile(filepath.Join(folder, "hotpotqa.jsonl"), []byte(strings.Repeat(row, 3)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	all := pages(t)
+	names := slices.Sorted(maps.Keys(all)) // README.md comes before docs
 	long, ran := regexp.MustCompile(`kvnotes (bench|eval|measure)|--trained`), 0
-	for line := range strings.Lines(strings.Join(blocks(pages(t)["README.md"], ""), "")) {
-		line = strings.TrimSpace(line)
-		if !strings.HasPrefix(line, "bin/kvnotes") || long.MatchString(line) && os.Getenv("KVNOTES_LONG") == "" {
-			continue
-		}
-		if _, err := os.Stat(gguf); err != nil && regexp.MustCompile(`model\.gguf|build/model`).MatchString(line) {
-			continue
-		}
-		ran++
-		c := exec.Command("sh", "-c", line)
-		c.Dir = folder
-		c.Env = append(os.Environ(), "JUPYTER_DATA_DIR="+filepath.Join(folder, "jupyter"))
-		out, err := c.CombinedOutput()
-		if doctor := strings.Contains(line, "doctor") && strings.Contains(string(out), "want attention"); err != nil && !doctor {
-			t.Errorf("%s: %v\n%s", line, err, out)
+	for _, name := range names {
+		for line := range strings.Lines(strings.Join(blocks(all[name], ""), "")) {
+			line = strings.TrimSpace(line)
+			if !strings.HasPrefix(line, "bin/kvnotes") || long.MatchString(line) && os.Getenv("KVNOTES_LONG") == "" {
+				continue
+			}
+			if _, err := os.Stat(gguf); err != nil && regexp.MustCompile(`model\.gguf|build/model`).MatchString(line) {
+				continue
+			}
+			ran++
+			c, start := exec.Command("sh", "-c", line), time.Now()
+			c.Dir = folder
+			c.Env = append(os.Environ(), "JUPYTER_DATA_DIR="+filepath.Join(folder, "jupyter"))
+			out, err := c.CombinedOutput()
+			if doctor := strings.Contains(line, "doctor") && strings.Contains(string(out), "want attention"); err != nil && !doctor {
+				t.Errorf("%s: %s: %v\n%s", name, line, err, out)
+			}
+			t.Logf("%5.1f s  %s: %s", time.Since(start).Seconds(), name, line)
 		}
 	}
 	if ran < 4 {

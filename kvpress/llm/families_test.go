@@ -45,7 +45,7 @@ func (s *score) count(equal bool) {
 	}
 }
 
-// familiesTable prints what a folder of golden data says of each family, and holds the README against it.
+// familiesTable prints what a folder of golden data says of each family, and holds docs/models.md against it.
 func familiesTable(t *testing.T, root string, tiny map[string]tally) {
 	t.Helper()
 	table := row("family", "logits differ at most by", "tokenizers: texts equal", "chat templates: chats equal", "presses: cases equal") + "|---|---|---|---|---|\n"
@@ -69,14 +69,14 @@ func familiesTable(t *testing.T, root string, tiny map[string]tally) {
 		}
 	}
 	t.Logf("families in %s:\n%s", root, table)
-	if !whole || os.Getenv("KVNOTES_REFERENCE") != "" { // the README is about the data that lies beside the repository
+	if !whole || os.Getenv("KVNOTES_REFERENCE") != "" { // the page is about the data that lies beside the repository
 		return
 	}
 	repo, err := reference.Repository()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(repo, "README.md")
+	path := filepath.Join(repo, "docs", "models.md")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func familiesTable(t *testing.T, root string, tiny map[string]tally) {
 		return
 	}
 	if old == "" || !*update {
-		t.Fatalf("the README's table of families is out of date: go test ./kvpress/llm -run ReferenceTiny -update writes\n%s", table)
+		t.Fatalf("the table of families in docs/models.md is out of date: go test ./kvpress/llm -run ReferenceTiny -update writes\n%s", table)
 	}
 	if err := os.WriteFile(path, []byte(strings.Replace(string(text), old, table, 1)), 0o600); err != nil {
 		t.Fatal(err)

