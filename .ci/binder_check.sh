@@ -14,6 +14,7 @@ home=$root/home/jovyan env=/srv/env
 if [ -z "${BUILT:-}" ] && [ ! -d "$root/usr" ]; then
 	debootstrap --variant=minbase "$suite" "$root" "$mirror" >/dev/null
 fi
+touch "$root/go.mod" # so that ./... of Go leaves this folder out
 for f in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
 	if [ -f "$f" ]; then mkdir -p "$root$(dirname "$f")" && cp -L "$f" "$root$f"; fi
 done
