@@ -8,7 +8,7 @@ FUZZED  := $(shell grep -rl --include='*_test.go' '^func Fuzz' kernel kvpress cu
 FUZZTIME ?= 90s
 
 .DEFAULT_GOAL := help
-.PHONY: help dist dist-check package-check binder-check cover vuln demo lab test test-long fuzz tiny notebooks build venv kernel model cuda cuda-bundle lint lint-cuda fmt fresh generate bench bench-table bench-presses bench-verbs bench-kernel reference clean
+.PHONY: help dist dist-check package-check binder-check docker-check cover vuln demo lab test test-long fuzz tiny notebooks build venv kernel model cuda cuda-bundle lint lint-cuda fmt fresh generate bench bench-table bench-presses bench-verbs bench-kernel reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -88,6 +88,9 @@ package-check: ## install the wheel and the tarball of dist into empty folders, 
 
 binder-check: ## run binder/ in an empty root as an ordinary user, on one core, in 2 GB (as root; NOTEBOOKS=... chooses)
 	.ci/binder_check.sh $(NOTEBOOKS)
+
+docker-check: ## carry out the Dockerfile in empty roots, without Docker, and ask its server for the kernel (as root)
+	.ci/docker_check.sh
 
 vuln: ## look the modules up in Go's list of weaknesses (needs a network that reaches it)
 	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...

@@ -8,26 +8,20 @@
 # notebooks in the root of an earlier run.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
-root=${ROOT:-$here/build/binder-root} suite=${SUITE:-trixie}
-mirror=${MIRROR:-$(cat /etc/apt/sources.list /etc/apt/sources.list.d/debian* 2>/dev/null | sed -n 's/^URIs: //p; s/^deb \([^ ]*\) .*/\1/p' | sed -n 1p || true)}
+root=${ROOT:-$here/build/binder-root}
 home=$root/home/jovyan env=/srv/env
+. "$here/.ci/root.sh"
 if [ -z "${BUILT:-}" ] && [ ! -d "$root/usr" ]; then
-	debootstrap --variant=minbase "$suite" "$root" "$mirror" >/dev/null
+	new_root "$root"
 fi
-touch "$root/go.mod" # so that ./... of Go leaves this folder out
-for f in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
-	if [ -f "$f" ]; then mkdir -p "$root$(dirname "$f")" && cp -L "$f" "$root$f"; fi
-done
-mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
-mountpoint -q "$root/dev" || mount --rbind /dev "$root/dev"
+open_root "$root"
 group=/sys/fs/cgroup/memory/binder-check
-trap 'umount -l "$root/proc" "$root/dev" 2>/dev/null; rmdir "$group" 2>/dev/null' EXIT
+trap 'close_root "$root"; rmdir "$group" 2>/dev/null' EXIT
 inside() { chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
 
 # limited NAME COMMAND: as the user, on one core, in 2 GB. Prints seconds and the most memory.
 mkdir -p "$group"
 echo $((2 << 30)) >"$group/memory.limit_in_bytes"
-keep=$(env | grep -iE '^(PIP_(INDEX_URL|EXTRA_INDEX_URL|CERT)|GOPROXY|GOSUMDB|GONOSUMDB|GOFLAGS|[a-z]*_proxy|SSL_CERT|REQUESTS_CA|CURL_CA)' || true)
 limited() {
 	local name=$1 start=$SECONDS status=0
 	shift
@@ -53,9 +47,6 @@ build() {
 	local building free now most=0 before
 	inside apt-get update -qq
 	inside apt-get install -qq --no-install-recommends python3 python3-venv ca-certificates $(cat "$here/binder/apt.txt") >/dev/null
-	for f in "${SSL_CERT_FILE:-}" "${PIP_CERT:-}"; do # where the network has a certificate of its own
-		if [ -f "$f" ]; then mkdir -p "$root$(dirname "$f")" && cp -L "$f" "$root$f"; fi
-	done
 	inside id jovyan >/dev/null 2>&1 || inside useradd --create-home --uid 1000 jovyan
 	rm -rf "$home" "$root$env"
 	mkdir -p "$home" "$root$env"

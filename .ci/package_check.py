@@ -95,6 +95,17 @@ def go_install(env):
     return home / "gobin/kvnotes"
 
 
+def try_cuda(wheel, folder, env, pip):
+    """Installs the wheel with CUDA, which says what is missing where there is no driver, and works on the processor."""
+    venv.create(folder, with_pip=True)
+    step("pip install, CUDA", [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel], pip)
+    program = folder / "bin/kvnotes-cuda"
+    out = step("doctor of the wheel with CUDA", [program, "doctor"], env, (0, 1))
+    assert "an NVIDIA card starts" in out or "there is no NVIDIA driver on this machine" in out, out
+    assert (folder / "share/jupyter/kernels/kvnotes-cuda/kernel.json").exists()
+    step("a question, on what there is", [program, "eval", "--backend", "auto", "--samples", "4", "--press", "knorm:0.5", "--out", folder / "results"], env)
+
+
 def main():
     dist = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "dist").resolve()
     (wheel,) = dist.glob("kvnotes-*.whl")
@@ -126,6 +137,8 @@ def main():
             program = go_install(env)
             step("its kernel", [program, "kernel", "install", "--prefix", home / "env"], env)
             step("cells in that kernel", [python, "-c", CELL], env)
+        for cuda in dist.glob("kvnotes_cuda-*.whl"):
+            try_cuda(cuda, home / "cuda", env, pip)
         step("pip uninstall", [python, "-m", "pip", "uninstall", "--quiet", "--yes", "kvnotes"], env)
         assert not (home / "env/bin/kvnotes").exists()
     print("the packages work")

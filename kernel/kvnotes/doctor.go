@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kvnotes/kvnotes/cuda"
 	"github.com/kvnotes/kvnotes/kvpress/hub"
 	"github.com/kvnotes/kvnotes/kvpress/llm"
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
@@ -82,13 +83,23 @@ func checkModel() finding {
 	return finding{true, "smollm2 is in " + dir, ""}
 }
 
-// checkDevice looks for a graphics card of NVIDIA; this program works without one.
+// checkDevice looks for a graphics card of NVIDIA; a program without CUDA works without one.
 func checkDevice() finding {
+	if cuda.Built {
+		b, err := cuda.New(cuda.Options{})
+		if err == nil {
+			err = b.Close()
+		}
+		if err != nil {
+			return finding{false, err.Error(), "until then models run on the processor: --backend cpu, or auto"}
+		}
+		return finding{true, "an NVIDIA card starts: --backend cuda runs models there", ""}
+	}
 	cards, _ := filepath.Glob("/proc/driver/nvidia/gpus/*")
 	if len(cards) == 0 {
 		return finding{true, "no NVIDIA card: models run on the processor", ""}
 	}
-	return finding{true, fmt.Sprintf("%d NVIDIA card(s); this program runs models on the processor", len(cards)), ""}
+	return finding{true, fmt.Sprintf("%d NVIDIA card(s); this program runs models on the processor: make cuda builds the one that uses them", len(cards)), ""}
 }
 
 // checkFit says what a model and a context take, and what would fit.
