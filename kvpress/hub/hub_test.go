@@ -51,6 +51,7 @@ func TestArticles(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("the article was fetched %d times, it should be remembered", asked)
 	}
+	onlyMine(t, os.Getenv("KVNOTES_CACHE"))
 	for title, want := range map[string]string{
 		"Gone": "no such article", "Many": "similar names", "Empty": "no text", "Page": "not what the API gives", "Fault": "the database sleeps",
 		"Slow": "slow down", "Broken": "500", "Cut": "broke off", "Huge": "longer than", "Several": "2 pages",

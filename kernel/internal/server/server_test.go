@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -368,6 +370,11 @@ func TestHistoryIsKept(t *testing.T) {
 		}
 		if err := h.close(); err != nil {
 			t.Fatal(err)
+		}
+	}
+	for path, mode := range map[string]os.FileMode{filepath.Dir(name): 0o700, name: 0o600} {
+		if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != mode {
+			t.Errorf("%s is not for its owner only: %v, %v", path, info.Mode(), err)
 		}
 	}
 	h := openHistory(name)
