@@ -93,7 +93,7 @@ docker-check: ## carry out the Dockerfile in empty roots, without Docker, and as
 	.ci/docker_check.sh
 
 vuln: ## look the modules up in Go's list of weaknesses (needs a network that reaches it)
-	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+	@STRICT=1 .ci/vuln.sh
 
 cover: ## print how much of each package the tests reach, and fail where it is less than 75 %
 	@.ci/cover.sh

@@ -5,12 +5,15 @@ mirror=${MIRROR:-$(cat /etc/apt/sources.list /etc/apt/sources.list.d/debian* 2>/
 # What tells programs how this machine reaches the network.
 keep=$(env | grep -iE '^(PIP_(INDEX_URL|EXTRA_INDEX_URL|CERT)|GOPROXY|GOSUMDB|GONOSUMDB|GOFLAGS|[a-z]*_proxy|SSL_CERT|REQUESTS_CA|CURL_CA)' || true)
 
-new_root() { debootstrap --variant=minbase "$suite" "$1" "$mirror" >/dev/null; }
+new_root() {
+	mkdir -p "$1"
+	touch "$1/go.mod" # so that ./... of Go leaves this folder out
+	debootstrap --variant=minbase "$suite" "$1" "$mirror" >/dev/null
+}
 
 # open_root ROOT: mounts what programs need, and lets them reach the network as this machine does.
 open_root() {
 	local f
-	touch "$1/go.mod" # so that ./... of Go leaves this folder out
 	for f in /etc/resolv.conf /etc/hosts /etc/pip.conf "${SSL_CERT_FILE:-}" "${PIP_CERT:-}"; do
 		if [ -f "$f" ]; then mkdir -p "$1$(dirname "$f")" && cp -L "$f" "$1$f"; fi
 	done
