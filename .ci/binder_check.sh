@@ -10,13 +10,13 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=${ROOT:-$here/build/binder-root}
 home=$root/home/jovyan env=/srv/env
-. "$here/.ci/root.sh"
+. "$here/.ci/root.sh" "$@"
 if [ -z "${BUILT:-}" ] && [ ! -d "$root/usr" ]; then
 	new_root "$root"
 fi
 open_root "$root"
 group=/sys/fs/cgroup/memory/binder-check
-trap 'close_root "$root"; rmdir "$group" 2>/dev/null' EXIT
+trap 'rmdir "$group" 2>/dev/null' EXIT
 inside() { chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
 
 # limited NAME COMMAND: as the user, on one core, in 2 GB. Prints seconds and the most memory.
@@ -47,8 +47,9 @@ build() {
 	local building free now most=0 before
 	inside apt-get update -qq
 	inside apt-get install -qq --no-install-recommends python3 python3-venv ca-certificates $(cat "$here/binder/apt.txt") >/dev/null
+	trust "$root"
 	inside id jovyan >/dev/null 2>&1 || inside useradd --create-home --uid 1000 jovyan
-	rm -rf "$home" "$root$env"
+	rm -rf --one-file-system "$home" "$root$env"
 	mkdir -p "$home" "$root$env"
 	git -C "$here" archive HEAD | tar x -C "$home"
 	chown -R 1000:1000 "$home" "$root$env"

@@ -9,12 +9,10 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 work=$here/build/docker
-. "$here/.ci/root.sh"
+. "$here/.ci/root.sh" "$@"
 [ -d "$work/base/usr" ] || new_root "$work/base"
 rm -rf "$work/context" && mkdir -p "$work/context"
 git -C "$here" archive HEAD | tar x -C "$work/context"
-opened=()
-trap 'for r in "${opened[@]}"; do umount -l "$r/usr/local/go" 2>/dev/null; close_root "$r"; done' EXIT
 
 root= user= folder=
 # within COMMAND: in the stage's root, as its user, in its folder.
@@ -27,17 +25,19 @@ within() {
 
 from() { # IMAGE [AS NAME]
 	root=$work/${3:-last} user= folder=
-	rm -rf "$root"
+	rm -rf --one-file-system "$root"
 	cp -a "$work/base" "$root"
 	open_root "$root"
-	opened+=("$root")
 	case $1 in
 	golang:*)
 		local version=${1#golang:}
 		mkdir -p "$root/usr/local/go"
 		mount --bind "$(GOTOOLCHAIN=go${version%%-*} go env GOROOT)" "$root/usr/local/go"
 		;;
-	python:*) within 'apt-get update -qq && apt-get install -qq --no-install-recommends python3 python3-pip python-is-python3 ca-certificates >/dev/null 2>&1' ;;
+	python:*)
+		within 'apt-get update -qq && apt-get install -qq --no-install-recommends python3 python3-pip python-is-python3 ca-certificates >/dev/null 2>&1'
+		trust "$root"
+		;;
 	*) echo "FROM $1: this check knows golang and python" && exit 1 ;;
 	esac
 }
