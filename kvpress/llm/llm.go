@@ -121,6 +121,12 @@ func (m *LLM) Backend() string { return m.decoder.backend.Name() }
 // Bytes is the memory that the weights take.
 func (m *LLM) Bytes() int64 { return m.decoder.bytes }
 
+// String says what the model is: a cell that ends with a model shows this.
+func (m *LLM) String() string {
+	c := m.Config
+	return fmt.Sprintf("%s on %s: %d layers, in each %d query heads and %d KV heads of %d channels; %.1f MB of weights", m.Name, m.Backend(), c.Layers, c.Heads, c.KVHeads, c.Dim, float64(m.Bytes())/1e6)
+}
+
 // pairBytes is the size of one key-value pair of one head in the caches of the device.
 func (m *LLM) pairBytes() int { return m.decoder.backend.PairBytes(m.Config.Dim) }
 

@@ -134,6 +134,12 @@ func (s *Session) Bytes() Bytes {
 	return b
 }
 
+// String says what the session is, and none of its numbers: a cell that ends with a session shows this.
+func (s *Session) String() string {
+	b := s.Bytes()
+	return fmt.Sprintf("session of %s: %d tokens, press %s, %.1f of %.1f MB of keys and values", s.model.Name, len(s.ids), s.press, float64(b.Live)/1e6, float64(b.Full)/1e6)
+}
+
 // Layer shows one layer as a press sees it, from 0.
 func (s *Session) Layer(i int) (*kvpress.Layer, error) {
 	s.mu.Lock()

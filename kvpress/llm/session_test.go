@@ -383,3 +383,20 @@ func process() (heap, resident int64) {
 	}
 	return int64(m.HeapAlloc), pages * int64(os.Getpagesize())
 }
+
+func TestWhatCellsShow(t *testing.T) {
+	s := prefilled(t, 200)
+	half := press(t, s, "knorm:0.5")
+	for got, want := range map[string]string{
+		s.Model().String(): "needle on cpu: 6 layers, in each 8 query heads and 4 KV heads of 32 channels; 9.9 MB of weights",
+		s.String():         "session of needle: 200 tokens, press none, 1.2 of 1.2 MB of keys and values",
+		half.String():      "session of needle: 200 tokens, press knorm:0.5, 0.6 of 1.2 MB of keys and values",
+	} {
+		if got != want {
+			t.Errorf("%q is shown, not %q", got, want)
+		}
+	}
+	if err := half.Close(); err != nil || !strings.Contains(half.String(), "200 tokens") {
+		t.Errorf("a closed session shows %q, %v", half, err)
+	}
+}
