@@ -2,7 +2,6 @@ package kvpress
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
@@ -57,11 +56,11 @@ func (s Cap) Score(l *Layer) (Scores, error) {
 	}
 	byHead := tensor.New(l.Heads, l.Len)
 	err = eachHead(l.KVHeads, func(h int) error {
-		keys, err := l.Keys(h)
+		keys, err := l.rows(h, false)
 		if err != nil {
 			return err
 		}
-		vals, err := l.Values(h)
+		vals, err := l.rows(h, true)
 		if err != nil {
 			return err
 		}
@@ -94,13 +93,11 @@ func relevance(row, anchor []float32, keys tensor.Mat, norms []float32, tau floa
 
 // weightedLeverage multiplies weights by the leverage of their values in I + Σ (weight + epsilon)·v·vᵀ.
 func weightedLeverage(weights []float32, vals tensor.Mat, epsilon float64) error {
-	scaled := vals.Clone()
+	added := make([]float32, len(weights))
 	for i, w := range weights {
-		tensor.Scale(scaled.Row(i), float32(math.Sqrt(float64(w)+epsilon)))
+		added[i] = w + float32(epsilon)
 	}
-	capacity := tensor.New(vals.Cols, vals.Cols)
-	tensor.TMul(capacity, scaled, scaled)
-	lev, err := leverages(vals, capacity, 1)
+	lev, err := leverages(vals, tensor.Gram(vals, added), 1)
 	for i := range lev {
 		weights[i] *= lev[i]
 	}

@@ -12,11 +12,13 @@ import (
 func leverages(x, g tensor.Mat, ridge float64) ([]float32, error) {
 	for range 5 {
 		if inverse, ok := inverseCholesky(g, ridge); ok {
-			y := tensor.New(x.Rows, x.Cols)
-			tensor.MulT(y, x, inverse)
-			out := make([]float32, x.Rows)
-			for i := range out {
-				out[i] = tensor.Dot(y.Row(i), y.Row(i))
+			out, y := make([]float32, x.Rows), tensor.New(min(x.Rows, leverageRows), x.Cols)
+			for from := 0; from < x.Rows; from += leverageRows {
+				rows := x.Slice(from, min(from+leverageRows, x.Rows))
+				tensor.MulTLower(y.Slice(0, rows.Rows), rows, inverse)
+				for i := range rows.Rows {
+					out[from+i] = tensor.Dot(y.Row(i), y.Row(i))
+				}
 			}
 			return out, nil
 		}
@@ -25,45 +27,54 @@ func leverages(x, g tensor.Mat, ridge float64) ([]float32, error) {
 	return nil, errors.New("the matrix of leverage scores is not positive: the keys or values of the layer hold NaN, infinity or very large numbers")
 }
 
-// inverseCholesky returns the inverse of the lower triangular L with L·Lᵀ = g + ridge·I.
+// leverageRows is the number of rows whose leverages are found at a time, in the second cache.
+const leverageRows = 512
+
+// inverseCholesky returns the inverse of the lower triangular L with L·Lᵀ = g + ridge·I. Its loops run along rows: no
+// sum waits for itself.
 func inverseCholesky(g tensor.Mat, ridge float64) (tensor.Mat, bool) {
 	n := g.Rows
-	l, inverse := make([][]float64, n), make([][]float64, n)
+	upper, inverse := make([]float64, n*n), make([]float64, n*n) // Lᵀ, what is left of g in its later rows; and L⁻¹
 	for i := range n {
-		l[i], inverse[i] = make([]float64, n), make([]float64, n)
-		for j := range i + 1 {
-			sum := (float64(g.At(i, j)) + float64(g.At(j, i))) / 2
-			if i == j {
-				sum += ridge
-			}
-			for k := range j {
-				sum -= l[i][k] * l[j][k]
-			}
-			if i > j {
-				l[i][j] = sum / l[j][j]
-				continue
-			}
-			if !(sum > 0) {
-				return tensor.Mat{}, false
-			}
-			l[i][i] = math.Sqrt(sum)
+		for j := i; j < n; j++ {
+			upper[i*n+j] = (float64(g.At(i, j)) + float64(g.At(j, i))) / 2
+		}
+		upper[i*n+i] += ridge
+	}
+	for k := range n {
+		row := upper[k*n : (k+1)*n]
+		if !(row[k] > 0) {
+			return tensor.Mat{}, false
+		}
+		root := math.Sqrt(row[k])
+		for j := k; j < n; j++ {
+			row[j] /= root
+		}
+		for i := k + 1; i < n; i++ {
+			subtract(upper[i*n+i:(i+1)*n], row[i], row[i:])
 		}
 	}
 	out := tensor.New(n, n)
 	for i := range n {
-		inverse[i][i] = 1 / l[i][i]
-		for j := range i {
-			var sum float64
-			for k := j; k < i; k++ {
-				sum -= l[i][k] * inverse[k][j]
-			}
-			inverse[i][j] = sum / l[i][i]
+		row := inverse[i*n : i*n+i+1]
+		for k := range i {
+			subtract(row, upper[k*n+i], inverse[k*n:k*n+k+1])
 		}
-		for j := range i + 1 {
-			out.Set(i, j, float32(inverse[i][j]))
+		row[i] = 1
+		for j := range row {
+			row[j] /= upper[i*n+i]
+			out.Set(i, j, float32(row[j]))
 		}
 	}
 	return out, true
+}
+
+// subtract is x -= s·y.
+func subtract(x []float64, s float64, y []float64) {
+	x = x[:len(y)]
+	for i, v := range y {
+		x[i] -= s * v
+	}
 }
 
 // standardize turns the scores of all heads into units of their common deviation.

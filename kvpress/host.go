@@ -34,8 +34,9 @@ type Host struct {
 	Weigh    func(last int, rows []float32) (tensor.Mat, error)    // Attention with row weights found elsewhere; nil finds it here
 	Memo     *Memo                                                 // numbers found before; nil keeps none
 
+	gather   func(head int, values bool) (tensor.Mat, error) // instead of K and V: copies keys or values of a head from elsewhere
 	unpack   sync.Mutex
-	unpacked [][2]tensor.Mat // per KV head: keys and values of Pages or Fetch, once somebody read them in rows
+	unpacked [2][]tensor.Mat // keys and values per KV head, if not in K and V, once somebody read them in rows
 }
 
 // missing reports a number that the prefill did not keep.
@@ -48,29 +49,56 @@ func modelless(what string) error {
 	return fmt.Errorf("%s: %w: this layer was made without a model: give its Host what is missing", what, ErrNotRecorded)
 }
 
-// rows are the keys and values of a head, for reading.
-func (s *Host) rows(h int) (keys, values tensor.Mat, err error) {
+// rows are the keys or the values of a head, for reading.
+func (s *Host) rows(h int, values bool) (tensor.Mat, error) {
+	which := 0
+	if values {
+		which = 1
+	}
 	if s.K != nil {
-		return s.K[h], s.V[h], nil
+		return [2][]tensor.Mat{s.K, s.V}[which][h], nil
 	}
 	s.unpack.Lock()
 	defer s.unpack.Unlock()
-	if s.unpacked == nil {
-		s.unpacked = make([][2]tensor.Mat, s.kvHeads())
-	}
-	if s.unpacked[h][0].Rows < s.pairs(h) {
-		if s.Fetch == nil {
-			keys, values = s.Pages[h].Keys(), s.Pages[h].Values()
-		} else if keys, values, err = s.Fetch(h); err != nil {
-			return keys, values, err
+	for i := range s.unpacked {
+		if s.unpacked[i] == nil {
+			s.unpacked[i] = make([]tensor.Mat, s.kvHeads())
 		}
-		s.unpacked[h] = [2]tensor.Mat{keys, values}
 	}
-	return s.unpacked[h][0], s.unpacked[h][1], nil
+	if s.unpacked[which][h].Rows < s.pairs(h) {
+		if s.Fetch == nil {
+			x, err := s.copied(h, values)
+			if err != nil {
+				return x, err
+			}
+			s.unpacked[which][h] = x
+		} else {
+			k, v, err := s.Fetch(h)
+			if err != nil {
+				return k, err
+			}
+			s.unpacked[0][h], s.unpacked[1][h] = k, v
+		}
+	}
+	return s.unpacked[which][h], nil
+}
+
+// copied are the keys or the values of a head, for any use.
+func (s *Host) copied(h int, values bool) (tensor.Mat, error) {
+	switch {
+	case s.gather != nil:
+		return s.gather(h, values)
+	case s.Pages != nil && values:
+		return s.Pages[h].Values(), nil
+	case s.Pages != nil:
+		return s.Pages[h].Keys(), nil
+	}
+	x, err := s.rows(h, values)
+	return x.Clone(), err
 }
 
 func (s *Host) kvHeads() int {
-	if s.Fetch != nil {
+	if s.Fetch != nil || s.gather != nil {
 		return len(s.At)
 	}
 	return max(len(s.K), len(s.Pages))
@@ -83,7 +111,7 @@ func (s *Host) pairs(h int) int {
 	switch {
 	case s.Pages != nil:
 		return s.Pages[h].Len
-	case s.Fetch != nil:
+	case s.Fetch != nil || s.gather != nil:
 		return len(s.At[h])
 	}
 	return s.K[h].Rows
@@ -99,22 +127,10 @@ func (s *Host) longest() int {
 }
 
 // Keys returns a copy of the keys of a head.
-func (s *Host) Keys(h int) (tensor.Mat, error) {
-	if s.Pages != nil {
-		return s.Pages[h].Keys(), nil
-	}
-	keys, _, err := s.rows(h)
-	return keys.Clone(), err
-}
+func (s *Host) Keys(h int) (tensor.Mat, error) { return s.copied(h, false) }
 
 // Values returns a copy of the values of a head.
-func (s *Host) Values(h int) (tensor.Mat, error) {
-	if s.Pages != nil {
-		return s.Pages[h].Values(), nil
-	}
-	_, values, err := s.rows(h)
-	return values.Clone(), err
-}
+func (s *Host) Values(h int) (tensor.Mat, error) { return s.copied(h, true) }
 
 // Positions returns the token position of each pair of a head.
 func (s *Host) Positions(h int) ([]int, error) {
@@ -168,10 +184,7 @@ func (s *Host) norms(ofValues bool, ofPages func(p tensor.Pages, dst []float32))
 			ofPages(s.Pages[h], m.Row(h))
 			return nil
 		}
-		x, values, err := s.rows(h)
-		if ofValues {
-			x = values
-		}
+		x, err := s.rows(h, ofValues)
 		for i := range x.Rows {
 			m.Row(h)[i] = tensor.Norm(x.Row(i))
 		}
@@ -195,7 +208,7 @@ func (s *Host) outputNorms(p int) (tensor.Mat, error) {
 		if err != nil {
 			return err
 		}
-		_, v, err := s.rows(head / s.Group)
+		v, err := s.rows(head/s.Group, true)
 		if err != nil {
 			return err
 		}
@@ -281,6 +294,12 @@ func ones(n int) []float32 {
 // rowBlock is the number of rows that a large product holds at a time.
 const rowBlock = 64
 
+// attentionRoom is how many scores of queries attention holds at a time: they stay in the second cache.
+const attentionRoom = 1 << 17
+
+// attentionRooms are where they lie: for heads and layers one after the other the same memory.
+var attentionRooms = sync.Pool{New: func() interface{} { return new([]float32) }}
+
 // attention runs the last queries over all pairs and folds each row of exponentials, of which w times is the query's
 // weighted attention, into the head's result.
 func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []float32, w float32)) (tensor.Mat, error) {
@@ -295,13 +314,17 @@ func (s *Host) attention(last int, rowWeights []float32, fold func(dst, row []fl
 		}
 		tensor.Scale(q.Data, s.Scaling())
 		h, dst := head/s.Group, out.Row(head)
-		var weights tensor.Mat
-		for from := 0; from < last; from += rowBlock {
-			n := min(rowBlock, last-from)
+		room := attentionRooms.Get().(*[]float32)
+		defer attentionRooms.Put(room)
+		block := min(rowBlock, max(1, attentionRoom/max(1, s.pairs(h))))
+		for from := 0; from < last; from += block {
+			n := min(block, last-from)
 			seen := s.visible(h, s.position(s.Tokens-last+from+n-1))
-			if weights, err = s.dots(weights.Data, h, q.Slice(from, from+n), seen); err != nil {
+			weights, err := s.dots(*room, h, q.Slice(from, from+n), seen)
+			if err != nil {
 				return err
 			}
+			*room = weights.Data
 			for i := range n {
 				position := s.position(s.Tokens - last + from + i)
 				first, end := 0, s.visible(h, position)
@@ -322,7 +345,7 @@ func (s *Host) dots(room []float32, h int, q tensor.Mat, n int) (tensor.Mat, err
 	if s.Pages != nil {
 		return s.Pages[h].Dots(room, q, n), nil
 	}
-	keys, _, err := s.rows(h)
+	keys, err := s.rows(h, false)
 	if err != nil {
 		return tensor.Mat{}, err
 	}

@@ -44,7 +44,7 @@ func (p Merging) Plan(l *Layer) (Plan, error) {
 	}
 	plan.Merge = make([][]Merge, l.KVHeads)
 	err = eachHead(l.KVHeads, func(h int) error {
-		keys, err := l.Keys(h)
+		keys, err := l.rows(h, false)
 		if err != nil {
 			return err
 		}
@@ -60,23 +60,25 @@ func (p Merging) merges(keys tensor.Mat, norms []float32, keep []int, fraction f
 	if len(keep) == 0 {
 		return nil, nil
 	}
-	for i := range keys.Rows {
-		tensor.Scale(keys.Row(i), 1/max(tensor.Norm(keys.Row(i)), tiny))
-	}
 	evicted := complement(keep, keys.Rows)
 	kept, gone := gather(keys, keep), gather(keys, evicted)
+	for _, m := range []tensor.Mat{kept, gone} {
+		for i := range m.Rows {
+			tensor.Scale(m.Row(i), 1/max(tensor.Norm(m.Row(i)), tiny))
+		}
+	}
 	packed, err := tensor.PackF32(kept.Rows, kept.Cols, kept.Data)
 	if err != nil {
 		return nil, err
 	}
 	merges, alike := make([]Merge, len(evicted)), make([]float32, len(evicted))
-	cosines := tensor.New(4*rowBlock, len(keep))
-	for from := 0; from < len(evicted); from += cosines.Rows {
-		to := min(from+cosines.Rows, len(evicted))
+	cosines := tensor.New(mergeRows, len(keep))
+	for from := 0; from < len(evicted); from += mergeRows {
+		to := min(from+mergeRows, len(evicted))
 		packed.MulT(cosines.Slice(0, to-from), gone.Slice(from, to))
 		for i := from; i < to; i++ {
 			row := cosines.Row(i - from)
-			best := max(0, slices.Index(row, tensor.Max(row))) // the first one when several are as like, or none is a number
+			best := firstLargest(row)
 			alike[i], merges[i] = row[best], Merge{From: evicted[i], To: keep[best]}
 		}
 	}
@@ -88,6 +90,21 @@ func (p Merging) merges(keys tensor.Mat, norms []float32, keep []int, fraction f
 		}
 	}
 	return slices.DeleteFunc(merges, func(m Merge) bool { return m.Weight == 0 }), nil
+}
+
+// mergeRows is the number of evicted keys whose cosines with all kept ones are found at a time: they stay in the second cache.
+const mergeRows = 48
+
+// firstLargest is the place of the largest number, the first one when several are as large; 0 when none is a number.
+func firstLargest(x []float32) int {
+	const step = 128
+	most, at := float32(math.Inf(-1)), 0
+	for from := 0; from < len(x); from += step {
+		if top := tensor.Max(x[from:min(from+step, len(x))]); top > most {
+			most, at = top, from
+		}
+	}
+	return at + max(0, slices.Index(x[at:min(at+step, len(x))], most))
 }
 
 // quantile is the q-quantile of the cosines, those below the threshold counting as minus infinity; between two

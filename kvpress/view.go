@@ -3,6 +3,7 @@ package kvpress
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
@@ -17,7 +18,7 @@ type view struct {
 // Select shows the layer as if only the pairs in keep were there: pair i of head h is pair keep[h][i] of l. Queries
 // and hidden states stay those of all tokens.
 func (l *Layer) Select(keep [][]int) (*Layer, error) {
-	host := l.host()
+	host, keep := l.host(), slices.Clone(keep)
 	sizes := *l
 	sizes.Lens, sizes.Len = nil, 0
 	for h, places := range keep {
@@ -28,29 +29,32 @@ func (l *Layer) Select(keep [][]int) (*Layer, error) {
 		if err != nil {
 			return nil, err
 		}
-		keys, values, err := l.pairs(h)
-		if err != nil {
-			return nil, err
-		}
-		host.At, host.K, host.V = append(host.At, pick(at, places)), append(host.K, gather(keys, places)), append(host.V, gather(values, places))
+		host.At = append(host.At, pick(at, places))
 		sizes.Lens = append(sizes.Lens, len(places))
 		sizes.Len = max(sizes.Len, len(places))
+	}
+	host.gather = func(h int, values bool) (tensor.Mat, error) {
+		x, err := l.rows(h, values)
+		if err != nil {
+			return x, err
+		}
+		return gather(x, keep[h]), nil
 	}
 	return NewLayer(sizes, &view{host, l, keep}), nil
 }
 
-// pairs are the keys and values of a head for reading; they are copied only where they do not lie in Go memory.
-func (l *Layer) pairs(h int) (keys, values tensor.Mat, err error) {
+// rows are the keys or the values of a head, for reading; they are copied only where they do not lie in Go memory.
+func (l *Layer) rows(h int, values bool) (tensor.Mat, error) {
 	switch s := l.source.(type) {
 	case *Host:
-		return s.rows(h)
+		return s.rows(h, values)
 	case *view:
-		return s.K[h], s.V[h], nil
+		return s.rows(h, values)
 	}
-	if keys, err = l.Keys(h); err == nil {
-		values, err = l.Values(h)
+	if values {
+		return l.Values(h)
 	}
-	return keys, values, err
+	return l.Keys(h)
 }
 
 // Slice shows the layer as if its context had begun with token from and ended before token to; positions stay what

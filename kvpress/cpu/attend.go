@@ -42,9 +42,11 @@ func (b *Backend) Attend(dst, qkv llm.Buf, c llm.Cache, a llm.Attention) {
 	for h := range w.heads {
 		w.heads[h].pack(w.cache.ledger)
 	}
-	if n > attendRows {
+	switch {
+	case a.Unread:
+	case n > attendRows:
 		tensor.Parallel(a.KVHeads*w.blocks(), w.attend)
-	} else {
+	default:
 		w.attendFew()
 	}
 	w.x, w.out, w.cache, w.heads, w.a = tensor.Mat{}, tensor.Mat{}, nil, nil, llm.Attention{}

@@ -127,10 +127,6 @@ func (h *head) kept(l *ledger, p kvpress.Plan, number, pages int, rope tensor.Ro
 	if p.Keep != nil {
 		keep = p.Keep[number]
 	}
-	var merged map[int][]float32
-	if p.Merge != nil {
-		merged = h.merged(p.Merge[number], p.MergeSum)
-	}
 	out := h.first(pages, len(keep))
 	rest := keep[out.pages.Len:]
 	for _, page := range h.pages.Gather(rest).List {
@@ -143,10 +139,8 @@ func (h *head) kept(l *ledger, p kvpress.Plan, number, pages int, rope tensor.Ro
 	if p.Rerotate {
 		out.rerotate(rope)
 	}
-	for i, pair := range keep {
-		if v, ok := merged[pair]; ok {
-			copy(out.pages.List[i/tensor.PageRows].V[i%tensor.PageRows*h.pages.Dim:], v)
-		}
+	if p.Merge != nil {
+		out.merge(p.Merge[number], p.MergeSum, keep, h.pages.Values())
 	}
 	channels, pairs := h.channels(p, number, keep)
 	out.shorten(l, channels, pairs)
@@ -219,31 +213,25 @@ func (h *head) shorten(l *ledger, channels []int, pairs int) {
 	}
 }
 
-// merged are the values that merges change, by the pair that takes them.
-func (h *head) merged(merges []kvpress.Merge, sum bool) map[int][]float32 {
-	all := h.pages.Values()
-	place := map[int]int{}
-	for _, m := range merges {
-		if _, ok := place[m.To]; !ok {
-			place[m.To] = len(place)
-		}
+// merge adds values of another head, which this one keeps the listed pairs of, to values of its own.
+func (h *head) merge(merges []kvpress.Merge, sum bool, keep []int, values tensor.Mat) {
+	place, total := make([]int, values.Rows), make([]float32, len(keep))
+	for i, pair := range keep {
+		place[pair] = i
 	}
-	room, total, values := tensor.New(len(place), h.pages.Dim), make([]float32, len(place)), map[int][]float32{}
-	for to, i := range place {
-		values[to] = room.Row(i)
-		copy(room.Row(i), all.Row(to))
+	value := func(i int) []float32 {
+		return h.pages.List[i/tensor.PageRows].V[i%tensor.PageRows*h.pages.Dim:][:h.pages.Dim]
 	}
 	for _, m := range merges {
 		i := place[m.To]
-		tensor.AddScaled(room.Row(i), m.Weight, all.Row(m.From))
+		tensor.AddScaled(value(i), m.Weight, values.Row(m.From))
 		total[i] += m.Weight
 	}
 	for i, w := range total {
-		if !sum {
-			tensor.Scale(room.Row(i), 1/(1+w))
+		if w != 0 && !sum {
+			tensor.Scale(value(i), 1/(1+w))
 		}
 	}
-	return values
 }
 
 // both is what two ascending lists share; nil stands for everything.

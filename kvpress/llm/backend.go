@@ -36,7 +36,7 @@ type Backend interface {
 
 // RowBlock is how many tokens the CPU backend takes through a layer at a time: enough to keep the matrix products busy,
 // few enough for a cancelled context to be noticed within a fraction of a second.
-const RowBlock = 256
+const RowBlock = 512
 
 // An Activation is the curve that gates go through.
 type Activation int
@@ -85,6 +85,7 @@ type Attention struct {
 	QueryNorm Weight  // norm of each query head before RoPE (Dim); Mem is nil for none
 	KeyNorm   Weight  // norm of each key before RoPE (Dim); Mem is nil for none
 	Epsilon   float32 // of these norms
+	Unread    bool    // nobody reads what the tokens find: keys and values count alone, and dst may stay as it is
 }
 
 // Projections are what a press may need beside the cache to compute the numbers of a layer again.

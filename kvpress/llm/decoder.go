@@ -262,11 +262,13 @@ func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits
 			}
 			rows, attended := x.Slice(from, to), w.attended.Slice(0, to-from)
 			d.project(w, rows, h, layer, extra)
+			last := layer == len(d.layers)-1 && !b.stream // behind it the last token counts, if any
+			attention.Unread = last && (!wantLogits || to < n)
 			d.backend.Attend(attended, w.qkv.Slice(0, to-from), b.cache, attention)
-			if layer == len(d.layers)-1 && !b.stream { // behind the last layer the last token counts, if any
-				if !wantLogits || to < n {
-					continue
-				}
+			if attention.Unread {
+				continue
+			}
+			if last {
 				rows, attended = rows.Slice(rows.Rows-1, rows.Rows), attended.Slice(attended.Rows-1, attended.Rows)
 			}
 			d.finish(w, rows, attended, layer, extra)

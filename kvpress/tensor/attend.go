@@ -58,13 +58,16 @@ func (g *gathered) merge(dst []float32, r int, sums []float32, other gathered, i
 		copy(dst, sums)
 		g.top[r], g.sum[r] = other.top[i], other.sum[i]
 	default:
-		top := max(g.top[r], other.top[i])
-		old, added := exp32(g.top[r]-top), exp32(other.top[i]-top)
-		if old != 1 {
+		old, added := float32(1), float32(1) // at least one of them is, for it has the largest score
+		if g.top[r] >= other.top[i] {
+			added = exp32(other.top[i] - g.top[r])
+		} else {
+			old = exp32(g.top[r] - other.top[i])
+			g.top[r] = other.top[i]
 			Scale(dst, old)
 		}
 		AddScaled(dst, added, sums)
-		g.top[r], g.sum[r] = top, g.sum[r]*old+other.sum[i]*added
+		g.sum[r] = g.sum[r]*old + other.sum[i]*added
 	}
 }
 

@@ -137,11 +137,10 @@ gate:
 	VZEROUPPER
 	RET
 
-// EXP16 is EXP8 with Z registers; the constants are in Z16 to Z27.
+// EXP16 is EXP8 with Z registers; the constants are in Z16 to Z27. A mask makes zeros of what is too low, whatever came out.
 #define EXP16 \
 	VCMPPS $5, Z19, Z0, K1; \
 	VMINPS Z0, Z18, Z0; \
-	VMAXPS Z0, Z19, Z0; \
 	VMULPS Z17, Z0, Z1; \
 	VRNDSCALEPS $0, Z1, Z1; \
 	VFNMADD231PS Z20, Z1, Z0; \
@@ -155,9 +154,7 @@ gate:
 	VMULPS Z0, Z0, Z5; \
 	VADDPS Z16, Z0, Z6; \
 	VFMADD213PS Z6, Z5, Z3; \
-	VCVTPS2DQ Z1, Z1; \
-	VPSLLD $23, Z1, Z1; \
-	VPADDD.Z Z1, Z3, K1, Z3
+	VSCALEFPS.Z Z1, Z3, K1, Z3
 
 #define CONSTANTS16 \
 	VBROADCASTSS one<>(SB), Z16; \

@@ -38,6 +38,9 @@ func scaleBy8(dst, x *float32, s float32, weight *float32, n int)
 func max8(x *float32, n int) float32
 
 //go:noescape
+func max32(x *float32, n int) float32
+
+//go:noescape
 func exp16avx2(x *float32, n int, scale, shift float32) float32
 
 //go:noescape
@@ -126,6 +129,9 @@ func Scale(x []float32, s float32) {
 
 // Max is the largest number; minus infinity for none.
 func Max(x []float32) float32 {
+	if n := len(x) &^ 31; active == avx512 && n > 0 {
+		return max(max32(&x[0], n), Max(x[n:]))
+	}
 	n := len(x) &^ 7
 	if active == plain || n == 0 {
 		return maxGo(x)

@@ -167,6 +167,41 @@ max:
 	VZEROUPPER
 	RET
 
+// func max32(x *float32, n int) float32
+// max8 with AVX-512: K1 and K2 tell where there was no number.
+TEXT ·max32(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	KXORW K2, K2, K2
+max:
+	VMOVUPS (SI), Z2
+	VMOVUPS 64(SI), Z3
+	VMAXPS Z2, Z0, Z0
+	VMAXPS Z3, Z1, Z1
+	VCMPPS $3, Z2, Z3, K1
+	KORW K1, K2, K2
+	ADDQ $128, SI
+	SUBQ $32, CX
+	JNZ max
+	VMAXPS Z1, Z0, Z0
+	VEXTRACTF64X4 $1, Z0, Y1
+	VMAXPS Y1, Y0, Y0
+	VEXTRACTF128 $1, Y0, X1
+	VMAXPS X1, X0, X0
+	VPERMILPS $14, X0, X1
+	VMAXPS X1, X0, X0
+	VPERMILPS $1, X0, X1
+	VMAXPS X1, X0, X0
+	KTESTW K2, K2
+	JZ most
+	VPCMPEQD X0, X0, X0 // all ones is not a number
+most:
+	VMOVSS X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
 // func pause()
 TEXT ·pause(SB), NOSPLIT, $0-0
 	PAUSE

@@ -444,3 +444,25 @@ func packedPages(t *testing.T) {
 		}
 	}
 }
+
+// TestGramAndTriangle compares products that leave half of the work out with whole ones.
+func TestGramAndTriangle(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(7, 7))
+		for _, shape := range [][2]int{{1, 1}, {5, 3}, {300, 64}, {513, 40}, {256, 128}} {
+			x, lower, weights := random(r, shape[0], shape[1]), random(r, shape[1], shape[1]), random(r, 1, shape[0]).Data
+			scaled, want, got := x.Clone(), New(shape[1], shape[1]), Gram(x, weights)
+			for i, w := range weights {
+				Scale(scaled.Row(i), w)
+			}
+			TMul(want, scaled, x)
+			near(t, fmt.Sprint("Gram ", shape), got.Data, want.Data, 1e-4)
+			for i := range lower.Rows {
+				clear(lower.Row(i)[i+1:])
+			}
+			y := New(x.Rows, x.Cols)
+			MulTLower(y, x, lower)
+			near(t, fmt.Sprint("MulTLower ", shape), y.Data, naive(x, lower).Data, 1e-5)
+		}
+	})
+}

@@ -259,7 +259,13 @@ func (w *Weight) gemvPart(dst, x, sums []float32, p, n int) {
 }
 
 // MulT is dst = a · bᵀ, on the calling goroutine alone.
-func MulT(dst, a, b Mat) {
+func MulT(dst, a, b Mat) { mulT(dst, a, b, a.Cols) }
+
+// MulTLower is MulT with a lower triangular b, whose zeros above the diagonal cost nothing.
+func MulTLower(dst, a, b Mat) { mulT(dst, a, b, 0) }
+
+// mulT is MulT where row j of b has numbers other than 0 among its first max(wide, j+1) alone.
+func mulT(dst, a, b Mat, wide int) {
 	if a.Cols != b.Cols || dst.Rows != a.Rows || dst.Cols != b.Rows {
 		panic("tensor: shapes of a product do not fit")
 	}
@@ -270,7 +276,8 @@ func MulT(dst, a, b Mat) {
 	for j := 0; j < b.Rows; j += tileCols {
 		packPanel(r.panel[:panelCols*a.Cols], b, j)
 		packPanel(r.panel[panelCols*a.Cols:], b, j+panelCols)
-		r.product(a.Rows, min(tileCols, b.Rows-j), a.Cols, a.Data, a.Cols, 1, strip{pieces[:], panelCols, panelCols * a.Cols}, dst.Data[j:], dst.Cols, false)
+		k := min(a.Cols, max(wide, j+tileCols))
+		r.product(a.Rows, min(tileCols, b.Rows-j), k, a.Data, a.Cols, 1, strip{pieces[:], panelCols, panelCols * a.Cols}, dst.Data[j:], dst.Cols, false)
 	}
 }
 
@@ -290,6 +297,35 @@ func TMul(dst, a, b Mat) {
 	multiply(dst, a.Cols, a.Rows, a.Data, 1, a.Cols, b)
 }
 
+// gramRows is the number of rows of which Gram makes a weighted copy at a time, in the second cache.
+const gramRows = 256
+
+// Gram is Σ weights[i]·xᵢᵀ·xᵢ over the rows of x, (Cols, Cols), on the calling goroutine alone.
+func Gram(x Mat, weights []float32) Mat {
+	r := rooms.Get().(*room)
+	defer rooms.Put(r)
+	n, dst := x.Cols, New(x.Cols, x.Cols)
+	r.a = grown(r.a, gramRows*n)
+	for from := 0; from < x.Rows; from += gramRows {
+		b := x.Slice(from, min(from+gramRows, x.Rows))
+		for i := range b.Rows {
+			row := r.a[i*n : (i+1)*n]
+			copy(row, b.Row(i))
+			Scale(row, weights[from+i])
+		}
+		for j := 0; j < n; j += tileCols { // the part above the diagonal
+			columns, cols := r.columnsOf(b, j)
+			r.product(min(n, j+tileCols), cols, b.Rows, r.a, 1, n, columns, dst.Data[j:], n, from > 0)
+		}
+	}
+	for i := range n {
+		for j := range i {
+			dst.Set(i, j, dst.At(j, i))
+		}
+	}
+	return dst
+}
+
 // multiply is the product of a, whose number t of row r is a[r*aRow+t*aStep], with b as it lies.
 func multiply(dst Mat, rows, k int, a []float32, aRow, aStep int, b Mat) {
 	if k == 0 {
@@ -299,13 +335,18 @@ func multiply(dst Mat, rows, k int, a []float32, aRow, aStep int, b Mat) {
 	r := rooms.Get().(*room)
 	defer rooms.Put(r)
 	for j := 0; j < b.Cols; j += tileCols {
-		columns, step, cols := b.Data[j:], b.Cols, min(tileCols, b.Cols-j)
-		if cols < tileCols {
-			columns, step = r.widened(b, j, cols), tileCols
-		}
-		pieces := [1][]float32{columns}
-		r.product(rows, cols, k, a, aRow, aStep, strip{pieces[:], step, panelCols}, dst.Data[j:], dst.Cols, false)
+		columns, cols := r.columnsOf(b, j)
+		r.product(rows, cols, k, a, aRow, aStep, columns, dst.Data[j:], dst.Cols, false)
 	}
+}
+
+// columnsOf are up to 32 columns of a matrix: as they lie, or copied and filled up to 32 where there are fewer.
+func (r *room) columnsOf(b Mat, from int) (s strip, cols int) {
+	s, cols = strip{r.one[:], b.Cols, panelCols}, min(tileCols, b.Cols-from)
+	if r.one[0] = b.Data[from:]; cols < tileCols {
+		r.one[0], s.step = r.widened(b, from, cols), tileCols
+	}
+	return s, cols
 }
 
 // widened copies some columns of a matrix and fills them up to 32.
