@@ -46,9 +46,9 @@ func inverseCholesky(g tensor.Mat, ridge float64) (tensor.Mat, bool) {
 		if !(row[k] > 0) {
 			return tensor.Mat{}, false
 		}
-		root := math.Sqrt(row[k])
+		root := 1 / math.Sqrt(row[k])
 		for j := k; j < n; j++ {
-			row[j] /= root
+			row[j] *= root
 		}
 		for i := k + 1; i < n; i++ {
 			subtract(upper[i*n+i:(i+1)*n], row[i], row[i:])
@@ -61,8 +61,9 @@ func inverseCholesky(g tensor.Mat, ridge float64) (tensor.Mat, bool) {
 			subtract(row, upper[k*n+i], inverse[k*n:k*n+k+1])
 		}
 		row[i] = 1
+		scale := 1 / upper[i*n+i]
 		for j := range row {
-			row[j] /= upper[i*n+i]
+			row[j] *= scale
 			out.Set(i, j, float32(row[j]))
 		}
 	}

@@ -48,17 +48,17 @@ func (p Merging) Plan(l *Layer) (Plan, error) {
 		if err != nil {
 			return err
 		}
-		plan.Merge[h], err = p.merges(keys, norms.Row(h), plan.Keep[h], fraction)
-		return err
+		plan.Merge[h] = p.merges(keys, norms.Row(h), plan.Keep[h], fraction)
+		return nil
 	})
 	return plan, err
 }
 
 // merges pairs every evicted key of a head with the kept one most like it.
-func (p Merging) merges(keys tensor.Mat, norms []float32, keep []int, fraction float64) ([]Merge, error) {
+func (p Merging) merges(keys tensor.Mat, norms []float32, keep []int, fraction float64) []Merge {
 	const tiny = 1e-6
 	if len(keep) == 0 {
-		return nil, nil
+		return nil
 	}
 	evicted := complement(keep, keys.Rows)
 	kept, gone := gather(keys, keep), gather(keys, evicted)
@@ -67,20 +67,10 @@ func (p Merging) merges(keys tensor.Mat, norms []float32, keep []int, fraction f
 			tensor.Scale(m.Row(i), 1/max(tensor.Norm(m.Row(i)), tiny))
 		}
 	}
-	packed, err := tensor.PackF32(kept.Rows, kept.Cols, kept.Data)
-	if err != nil {
-		return nil, err
-	}
-	merges, alike := make([]Merge, len(evicted)), make([]float32, len(evicted))
-	cosines := tensor.New(mergeRows, len(keep))
-	for from := 0; from < len(evicted); from += mergeRows {
-		to := min(from+mergeRows, len(evicted))
-		packed.MulT(cosines.Slice(0, to-from), gone.Slice(from, to))
-		for i := from; i < to; i++ {
-			row := cosines.Row(i - from)
-			best := firstLargest(row)
-			alike[i], merges[i] = row[best], Merge{From: evicted[i], To: keep[best]}
-		}
+	nearest, alike := tensor.Nearest(gone, kept)
+	merges := make([]Merge, len(evicted))
+	for i, at := range nearest {
+		merges[i] = Merge{From: evicted[i], To: keep[at]}
 	}
 	least := max(float32(p.Threshold), p.quantile(alike, 1-fraction))
 	for i, m := range merges {
@@ -89,22 +79,7 @@ func (p Merging) merges(keys tensor.Mat, norms []float32, keep []int, fraction f
 			merges[i].Weight = max(alike[i], 0) * e / (e + k + tiny)
 		}
 	}
-	return slices.DeleteFunc(merges, func(m Merge) bool { return m.Weight == 0 }), nil
-}
-
-// mergeRows is the number of evicted keys whose cosines with all kept ones are found at a time: they stay in the second cache.
-const mergeRows = 48
-
-// firstLargest is the place of the largest number, the first one when several are as large; 0 when none is a number.
-func firstLargest(x []float32) int {
-	const step = 128
-	most, at := float32(math.Inf(-1)), 0
-	for from := 0; from < len(x); from += step {
-		if top := tensor.Max(x[from:min(from+step, len(x))]); top > most {
-			most, at = top, from
-		}
-	}
-	return at + max(0, slices.Index(x[at:min(at+step, len(x))], most))
+	return slices.DeleteFunc(merges, func(m Merge) bool { return m.Weight == 0 })
 }
 
 // quantile is the q-quantile of the cosines, those below the threshold counting as minus infinity; between two

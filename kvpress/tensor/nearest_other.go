@@ -1,0 +1,7 @@
+//go:build !amd64 || noasm
+
+package tensor
+
+func hasCodes() bool { return false }
+
+func tileCodes(a, b []uint32, pairs int, c []float32, cRow int) { tileCodesGo(a, b, pairs, c, cRow) }
