@@ -75,6 +75,7 @@ func (b *Backend) Memory() (held, peak int64) {
 	defer d.leave()
 	d.trim()
 	d.collect()
+	d.trim() // of caches that Go found
 	held, peak = d.held, d.peak
 	d.peak = held
 	return held, peak
@@ -339,6 +340,12 @@ func (b *Backend) Read(dst []float32, x llm.Buf) error {
 func (d *device) failure() error {
 	err := d.err
 	d.err = nil
+	if err == nil {
+		return nil
+	}
+	if stopped := d.stopped(); stopped != nil {
+		return fmt.Errorf("%w: %w", err, stopped)
+	}
 	return err
 }
 

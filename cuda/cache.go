@@ -219,13 +219,18 @@ func (c *Cache) take(from *Cache, layer int, p kvpress.Plan, rope tensor.Rope) e
 		return c.rewrite(from, layer, p, rope)
 	}
 	old, heads := from.heads[layer], make([]head, c.shape.KVHeads)
-	first, most := &starts{}, 0
-	var keep []int32
-	for h := range heads {
-		list := span(len(old[h].at))
-		if p.Keep != nil {
-			list = p.Keep[h]
+	first, most, lists := &starts{}, 0, p.Keep
+	if lists == nil {
+		for h := range heads {
+			lists = append(lists, span(len(old[h].at)))
 		}
+	}
+	for h, list := range lists {
+		first[h+1] = first[h] + int32(len(list))
+		most = max(most, len(list))
+	}
+	keep := make([]int32, first[len(heads)])
+	for h, list := range lists {
 		for range pagesFor(len(list)) {
 			q, err := c.device.newPage(c.pageBytes(), c.ledger)
 			if err != nil {
@@ -236,14 +241,14 @@ func (c *Cache) take(from *Cache, layer int, p kvpress.Plan, rope tensor.Rope) e
 		if heads[h].bits = old[h].bits; p.Bits != 0 {
 			heads[h].bits = p.Bits
 		}
-		heads[h].at = make([]int, len(list))
-		for i, k := range list {
-			keep = append(keep, int32(k))
+	}
+	tensor.Parallel(len(heads), func(h int) {
+		heads[h].at = make([]int, len(lists[h]))
+		for i, k := range lists[h] {
+			keep[int(first[h])+i] = int32(k)
 			heads[h].at[i] = old[h].at[k]
 		}
-		first[h+1] = int32(len(keep))
-		most = max(most, len(list))
-	}
+	})
 	source, left := from.widened(layer), from.tables[layer]
 	if c == from {
 		c.tables[layer] = table{} // list must not free what gather still reads
@@ -429,7 +434,7 @@ func (c *Cache) drop() {
 
 // Pairs copies the keys and values of a head, (Len, Dim) each.
 func (c *Cache) Pairs(layer, h int) (keys, values tensor.Mat, err error) {
-	c.device.enter()
+	c.look(layer)
 	defer c.device.leave()
 	keys, values = c.pairs(layer, h)
 	return keys, values, c.device.failure()

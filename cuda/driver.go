@@ -58,7 +58,7 @@ import (
 var compiled embed.FS
 
 // A device is one GPU with the kernels loaded: memory, copies and launches, in one stream, so that what is asked first
-// is done first. Its methods must be called between enter and leave.
+// is done first; results alone come to the host in a second one. Its methods must be called between enter and leave.
 type device struct {
 	mu      sync.Mutex
 	context cu.CUContext
@@ -71,12 +71,15 @@ type device struct {
 
 	processors int            // multiprocessors
 	landing    unsafe.Pointer // memory of the host that the card itself reads and writes
-	landed     int            // bytes of it that the card may not have read yet
+	half       int            // of the landing that uploads go to
+	landed     int            // bytes of that half that the card may not have read yet
+	read       [2]C.CUevent   // of each half, when uploads left it: the card has read it
 	early      bool           // a kernel may begin while the one before it ends
 	wide       bool           // the card has what the kernels of wide.cu need
 	queue      queue
 	narrow     narrow
 	waiting    product
+	results    results
 
 	arguments [4096]byte
 	offsets   [24]C.int
@@ -120,6 +123,14 @@ func openDevice(number int) (*device, error) {
 	}
 	if r := C.cuMemAllocHost(&d.landing, landingBytes); r != C.CUDA_SUCCESS {
 		return nil, fmt.Errorf("cuda: no memory of the host for results (error %d)", int(r))
+	}
+	for i := range d.read {
+		if r := C.cuEventCreate(&d.read[i], C.CU_EVENT_DISABLE_TIMING); r != C.CUDA_SUCCESS {
+			return nil, fmt.Errorf("cuda: no event can be made (error %d)", int(r))
+		}
+	}
+	if err := d.results.open(); err != nil {
+		return nil, err
 	}
 	for _, name := range modules {
 		m, err := d.load(name)
@@ -240,6 +251,20 @@ func (d *device) fail(err error) {
 	if d.err == nil && err != nil {
 		d.err = err
 	}
+}
+
+// stopped says that the card does nothing more for this process, if that is so.
+func (d *device) stopped() error {
+	switch r := C.cuStreamQuery(d.cstream()); r {
+	case C.CUDA_SUCCESS, C.CUDA_ERROR_NOT_READY:
+		return nil
+	default:
+		return errStopped(int(r))
+	}
+}
+
+func errStopped(number int) error {
+	return fmt.Errorf("cuda: the card has stopped at earlier work (error %d): start the program again; if that does not help, see what nvidia-smi and the driver's log say of the card", number)
 }
 
 // A function is a kernel and how much shared memory it may ask for.
@@ -374,18 +399,32 @@ func upload[T any](d *device, to cu.DevicePtr, from []T) {
 	}
 	bytes := len(from) * int(unsafe.Sizeof(from[0]))
 	source := unsafe.Pointer(&from[0])
-	if bytes > landingBytes {
+	if bytes > landingBytes/2 {
 		d.fail(cu.MemcpyHtoDAsync(to, source, int64(bytes), d.stream))
 		d.wait()
 		return
 	}
-	if d.landed+bytes > landingBytes {
-		d.wait()
-	}
-	place := unsafe.Add(d.landing, d.landed)
+	place := d.place(bytes)
 	copy(unsafe.Slice((*byte)(place), bytes), unsafe.Slice((*byte)(source), bytes))
-	d.landed += (bytes + 15) / 16 * 16
 	d.fail(cu.MemcpyHtoDAsync(to, place, int64(bytes), d.stream))
+}
+
+// place is room in the landing. Where a half of it is full, the other one comes next, when the card has read it: so there is
+// always something left for the card to do.
+func (d *device) place(bytes int) unsafe.Pointer {
+	if d.landed+bytes > landingBytes/2 {
+		r := C.cuEventRecord(d.read[d.half], d.cstream())
+		d.half, d.landed = 1-d.half, 0
+		if r == C.CUDA_SUCCESS {
+			r = C.cuEventSynchronize(d.read[d.half]) // one that was never recorded has happened
+		}
+		if r != C.CUDA_SUCCESS {
+			d.fail(errStopped(int(r)))
+		}
+	}
+	at := d.half*landingBytes/2 + d.landed
+	d.landed += (bytes + 15) / 16 * 16
+	return unsafe.Add(d.landing, at)
 }
 
 // wait ends when the card has done all that it was told.
@@ -433,12 +472,16 @@ func (d *device) close() error {
 	d.enter()
 	defer d.leave()
 	err := d.stream.Synchronize()
+	d.results.close()
 	for _, g := range d.queue.graphs {
 		g.run.destroy()
 	}
 	d.queue = queue{}
 	d.freeAll()
 	C.cuMemFreeHost(d.landing)
+	for _, e := range d.read {
+		C.cuEventDestroy(e)
+	}
 	for _, m := range d.modules {
 		err = errors.Join(err, m.Unload())
 	}

@@ -351,15 +351,12 @@ func votesAlone(t *testing.T, b *Backend) (all []votesFigure) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := l.zeros(heads8B, n)
-		if err != nil {
-			t.Fatal(err)
-		}
 		weights, at := make([]float32, scoreRows), make([]int, scoreRows)
 		for i := range at {
 			at[i], weights[i] = n-scoreRows+i, 1
 		}
 		d.enter()
+		_, out := d.result(heads8B, n)
 		d.fail(cu.MemsetD32Async(pointer(queries), 0x3d000000, scoreRows*heads8B*dim8B, d.stream))
 		f := votesFigure{Length: n, Micros: timed(t, d, 9, func(int) { l.vote(out, queries, at, weights) })}
 		f.TFLOPs = 2 * scoreRows * heads8B * dim8B * float64(n) / f.Micros / 1e6
@@ -407,14 +404,15 @@ func TestVotes(t *testing.T) {
 				}
 				var found [2]tensor.Mat
 				for way, find := range []func(out, queries llm.Buf, at []int, weights []float32){l.vote, l.weighAlone} {
-					out, err := l.zeros(8, 1000)
-					if err != nil {
-						t.Fatal(err)
-					}
 					b.device.enter()
+					r, out := b.device.result(8, 1000)
 					find(out, queries, at, weights)
+					coming, err := b.device.send(r, out, "votes")
 					b.device.leave()
-					if found[way], err = b.host(out); err != nil {
+					if err == nil {
+						found[way], err = coming()
+					}
+					if err != nil {
 						t.Fatal(err)
 					}
 				}

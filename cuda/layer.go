@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"fmt"
 	"sort"
 	"sync"
 
@@ -202,53 +203,51 @@ func (l *layer) longest() (int, *lens) {
 	return most, all
 }
 
+// look begins a piece of work that only reads pages of a layer. What was put off need not be done before, unless it appends
+// to the layer: work on another layer goes on as if nobody had looked, and gives the same bits.
+func (c *Cache) look(layer int) {
+	d := c.device
+	d.lock()
+	for _, p := range d.queue.places {
+		if p.table == c.tables[layer].at {
+			d.catchUp()
+			d.settle()
+			return
+		}
+	}
+}
+
 // lengths are the L2 norms of keys or values, (KVHeads, Len).
 func (l *layer) lengths(values bool) (tensor.Mat, error) {
 	most, all := l.longest()
-	out, err := l.zeros(l.p.KVHeads, most)
-	if err != nil {
-		return tensor.Mat{}, err
-	}
-	defer l.b.returned(out)
-	which := int32(0)
+	which, what := int32(0), "the lengths of keys"
 	if values {
-		which = 1
+		which, what = 1, "the lengths of values"
 	}
 	d := l.b.device
-	d.enter()
+	l.cache.look(l.p.Layer)
+	r, out := d.result(l.p.KVHeads, most)
 	t := l.cache.widened(l.p.Layer)
 	d.launch("lengths_"+string(l.cache.kind), size{x: (most + 7) / 8, y: l.p.KVHeads, threads: 256},
 		pointer(out), t.at, all, int32(t.room), int32(l.p.Dim), int32(most), which)
+	coming, err := d.send(r, out, what)
 	d.leave()
-	return l.b.host(out)
-}
-
-// zeros is a matrix of zeros on the device that is to be returned.
-func (l *layer) zeros(rows, cols int) (llm.Buf, error) {
-	x, err := l.b.borrow(rows, cols)
 	if err != nil {
-		return x, err
+		return tensor.Mat{}, err
 	}
-	l.b.device.enter()
-	defer l.b.device.leave()
-	return x, cu.MemsetD32Async(pointer(x), 0, int64(rows*cols), l.b.device.stream)
+	return coming()
 }
 
 // scoreRows is QUERIES of press.cu.
 const scoreRows = 64
 
-// weigh adds up the softmax rows of the last queries, each times its weight, (Heads, Len).
-func (l *layer) weigh(last int, weights []float32) (tensor.Mat, error) {
+// weigh begins to add up the softmax rows of the last queries, each times its weight, (Heads, Len).
+func (l *layer) weigh(last int, weights []float32) (kvpress.Coming, error) {
 	p, b, d := l.p, l.b, l.b.device
 	most, _ := l.longest()
-	out, err := l.zeros(p.Heads, most)
-	if err != nil {
-		return tensor.Mat{}, err
-	}
-	defer b.returned(out)
 	queries, err := l.product(l.last(last), p.Heads)
 	if err != nil {
-		return tensor.Mat{}, err
+		return nil, err
 	}
 	defer b.returned(queries)
 	at := p.Positions[len(p.Positions)-last:]
@@ -258,6 +257,8 @@ func (l *layer) weigh(last int, weights []float32) (tensor.Mat, error) {
 	}
 	rope := p.RopeFor(p.Positions[len(p.Positions)-1] + 1)
 	d.enter()
+	defer d.leave()
+	r, out := d.result(p.Heads, most)
 	positions := d.room("positions", int64(4*last))
 	upload(d, positions, numbers)
 	d.launch("turn", size{x: p.Heads, y: last, threads: 64}, pointer(queries), int32(p.Dim), cu.DevicePtr(0), float32(0),
@@ -267,8 +268,7 @@ func (l *layer) weigh(last int, weights []float32) (tensor.Mat, error) {
 	} else {
 		l.weighAlone(out, queries, at, weights)
 	}
-	d.leave()
-	return b.host(out)
+	return d.send(r, out, fmt.Sprintf("the attention of the last %d queries", last))
 }
 
 // vote is weigh for the pairs of all heads at once, on the tensor cores.

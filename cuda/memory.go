@@ -61,6 +61,9 @@ func (d *device) alloc(bytes int64) (cu.DevicePtr, error) {
 		at, err = cu.MemAlloc(bytes)
 	}
 	if err != nil {
+		if err := d.stopped(); err != nil {
+			return 0, err
+		}
 		free, total, _ := cu.MemInfo()
 		return 0, fmt.Errorf("cuda: out of memory: %s asked for, %s of %s free: close sessions, press while prefilling (PrefillWith), or use a shorter context", gib(bytes), gib(free), gib(total))
 	}
@@ -144,7 +147,7 @@ func (d *device) borrow(bytes int64) (*owner, error) {
 	return d.own(bytes, single)
 }
 
-// returned takes a matrix back that was borrowed and that no kernel under way uses.
+// returned takes a matrix back that was borrowed and that no kernel asked for from now on uses.
 func (b *Backend) returned(x llm.Buf) {
 	d, bytes := b.device, int64(4*x.Rows*x.Cols)
 	d.mu.Lock()

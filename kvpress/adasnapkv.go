@@ -36,16 +36,21 @@ func (p AdaSnapKV) Plan(l *Layer) (Plan, error) {
 		return Plan{}, l.at("adasnapkv", err)
 	}
 	sure := make([][]int, l.KVHeads)
-	for h, n := range l.Lens {
+	err = eachHead(l.KVHeads, func(h int) error {
+		n := l.Lens[h]
 		extra := int(p.Budget.keep(l, n) * floor)
 		if window := len(force[h]); extra > n-window {
-			return Plan{}, l.at("adasnapkv", fmt.Errorf("%w: the floor is %d of %d pairs before the window: lower Floor", ErrBadParameter, extra, n-window))
+			return l.at("adasnapkv", fmt.Errorf("%w: the floor is %d of %d pairs before the window: lower Floor", ErrBadParameter, extra, n-window))
 		}
 		if p.Compat && extra == 0 {
 			force[h] = nil // the window only ties with the best pair
-			continue
+		} else {
+			sure[h] = best(s.Values.Row(h)[:n], force[h], len(force[h])+extra)
 		}
-		sure[h] = best(s.Values.Row(h)[:n], force[h], len(force[h])+extra)
+		return nil
+	})
+	if err != nil {
+		return Plan{}, err
 	}
 	return Plan{Keep: bestOfAll(s.Values, l.Lens, force, sure, p.Budget.keepOfLayer(l), lowerStays), Scores: s.Values, Force: s.Force}, nil
 }

@@ -31,12 +31,24 @@ type Host struct {
 	Rope     func(length int) tensor.Rope                          // the rotation used for a sequence of that length
 	Moments  func(skip int) (tensor.Mat, []tensor.Mat, bool)       // query moments of a layer that this one shows, if any
 	Norms    func(values bool) (tensor.Mat, error)                 // lengths of keys or values found elsewhere, (KVHeads, Len); nil finds them here
-	Weigh    func(last int, rows []float32) (tensor.Mat, error)    // Attention with row weights found elsewhere; nil finds it here
+	Weigh    func(last int, rows []float32) (Coming, error)        // begins to find Attention with row weights elsewhere; nil finds it here
 	Memo     *Memo                                                 // numbers found before; nil keeps none
 
 	gather   func(head int, values bool) (tensor.Mat, error) // instead of K and V: copies keys or values of a head from elsewhere
 	unpack   sync.Mutex
 	unpacked [2][]tensor.Mat // keys and values per KV head, if not in K and V, once somebody read them in rows
+}
+
+// Coming waits for numbers that are on their way, such as those of a GPU that has other work before, and returns them. It
+// may be called again.
+type Coming func() (tensor.Mat, error)
+
+// arrived waits for numbers, if they could be asked for.
+func arrived(c Coming, err error) (tensor.Mat, error) {
+	if err != nil {
+		return tensor.Mat{}, err
+	}
+	return c()
 }
 
 // missing reports a number that the prefill did not keep.
@@ -248,22 +260,25 @@ func gramNorms(dst []float32, v, w tensor.Mat) {
 // Attention returns the weighted sum of the last queries' attention.
 func (s *Host) Attention(last int, rowWeights []float32) (tensor.Mat, error) {
 	if rowWeights != nil {
-		return s.attentionSum(last, rowWeights)
+		return arrived(s.weigh(last, rowWeights))
 	}
-	return s.Memo.ofPairs(attentionName(last), func() (tensor.Mat, error) { return s.meanAttention(last) })
+	return s.Memo.ofPairs(attentionName(last), func() (tensor.Mat, error) { return arrived(s.meanAttention(last)) })
 }
 
-func (s *Host) meanAttention(last int) (tensor.Mat, error) {
+// meanAttention begins to find what all of the last queries pay to each pair, in the mean.
+func (s *Host) meanAttention(last int) (Coming, error) {
 	rowWeights := ones(last)
 	tensor.Scale(rowWeights, 1/float32(last))
-	return s.attentionSum(last, rowWeights)
+	return s.weigh(last, rowWeights)
 }
 
-func (s *Host) attentionSum(last int, rowWeights []float32) (tensor.Mat, error) {
+// weigh begins to find the weighted sum of the last queries' attention. Here it is found at once.
+func (s *Host) weigh(last int, rowWeights []float32) (Coming, error) {
 	if s.Weigh != nil {
 		return s.Weigh(last, rowWeights)
 	}
-	return s.attention(last, rowWeights, func(dst, row []float32, w float32) { tensor.AddScaled(dst, w, row) })
+	x, err := s.attention(last, rowWeights, func(dst, row []float32, w float32) { tensor.AddScaled(dst, w, row) })
+	return func() (tensor.Mat, error) { return x, nil }, err
 }
 
 // AttentionMax returns the largest weighted attention of the last queries.
@@ -280,7 +295,7 @@ func (s *Host) AttentionMax(last int, rowWeights []float32) (tensor.Mat, error) 
 
 // AttentionSums returns the attention each pair got from all queries.
 func (s *Host) AttentionSums() (tensor.Mat, error) {
-	return s.Memo.ofPairs(sumsName, func() (tensor.Mat, error) { return s.attentionSum(s.Tokens, ones(s.Tokens)) })
+	return s.Memo.ofPairs(sumsName, func() (tensor.Mat, error) { return arrived(s.weigh(s.Tokens, ones(s.Tokens))) })
 }
 
 func ones(n int) []float32 {

@@ -159,6 +159,14 @@ func (l *Layer) Positions(h int) ([]int, error) {
 	return p, l.at("", err)
 }
 
+// positions is Positions for reading, which copies nothing where it need not.
+func (l *Layer) positions(h int) ([]int, error) {
+	if s, ok := l.source.(*Host); ok && s.At != nil {
+		return s.At[h], nil
+	}
+	return l.Positions(h)
+}
+
 // Hidden returns the hidden states that entered the attention block, after its norm, (Tokens, Width).
 func (l *Layer) Hidden() (tensor.Mat, error) {
 	m, err := l.source.Hidden()
@@ -210,17 +218,43 @@ func (l *Layer) Attention(last int, rowWeights []float32) (tensor.Mat, error) {
 	return m, l.at("", err)
 }
 
-// RecordAttention finds the mean attention of the last queries for who asks later, and copies nothing.
-func (l *Layer) RecordAttention(last int) error {
+// meanAttention is Attention without weights for reading, which copies nothing where it need not.
+func (l *Layer) meanAttention(last int) (tensor.Mat, error) {
+	if s, ok := l.source.(*Host); ok && s.Memo != nil {
+		if x := s.Memo.Get(attentionName(last)); x.Rows > 0 {
+			return x, nil
+		}
+	}
+	return l.Attention(last, nil)
+}
+
+// RecordAttention begins to find the mean attention of the last queries for who asks later, and returns what waits until
+// it is there; a GPU may go on with other work before. Nobody should ask before that.
+func (l *Layer) RecordAttention(last int) (wait func() error, err error) {
+	there := func() error { return nil }
 	host, ok := l.source.(*Host)
 	if !ok || host.Memo == nil {
 		_, err := l.Attention(last, nil)
-		return err
+		return there, err
 	}
 	if err := l.checkLast(last); err != nil {
-		return err
+		return nil, err
 	}
-	return l.at("", host.Memo.remember(attentionName(last), func() (tensor.Mat, error) { return host.meanAttention(last) }))
+	name := attentionName(last)
+	if host.Memo.Get(name).Rows > 0 {
+		return there, nil
+	}
+	coming, err := host.meanAttention(last)
+	if err != nil {
+		return nil, l.at("", err)
+	}
+	return func() error {
+		x, err := coming()
+		if err == nil {
+			host.Memo.Set(name, x)
+		}
+		return l.at("", err)
+	}, nil
 }
 
 // AttentionMax is Attention with the largest weighted entry instead of the sum; nil weights count 1 each.

@@ -51,25 +51,15 @@ func (m *Memo) ofPairs(name string, find func() (tensor.Mat, error)) (tensor.Mat
 	if m == nil {
 		return find()
 	}
-	if err := m.remember(name, find); err != nil {
-		return tensor.Mat{}, err
-	}
-	return m.Get(name).Clone(), nil
-}
-
-// remember finds the numbers of a name, if they are not there.
-func (m *Memo) remember(name string, find func() (tensor.Mat, error)) error {
-	m.mu.Lock()
-	_, ok := m.pairs[name]
-	m.mu.Unlock()
-	if ok {
-		return nil
-	}
-	x, err := find()
-	if err == nil {
+	x := m.Get(name)
+	if x.Rows == 0 {
+		var err error
+		if x, err = find(); err != nil {
+			return tensor.Mat{}, err
+		}
 		m.Set(name, x)
 	}
-	return err
+	return x.Clone(), nil
 }
 
 // ofQueries returns copies of the moments without the first tokens, and finds them the first time.

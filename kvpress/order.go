@@ -2,7 +2,6 @@ package kvpress
 
 import (
 	"math"
-	"slices"
 
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
@@ -55,7 +54,7 @@ func best(scores []float32, force []int, n int) []int {
 }
 
 // nth is the n-th smallest of different numbers, or as much as there is room for when there are fewer; 0 for none. It
-// orders the numbers by eight bits at a time, as far as it must.
+// orders the numbers by some bits at a time, as far as it must.
 func nth(keys []uint64, n int) uint64 {
 	if n <= 0 {
 		return 0
@@ -63,20 +62,24 @@ func nth(keys []uint64, n int) uint64 {
 	if n > len(keys) {
 		return math.MaxUint64
 	}
-	keys = slices.Clone(keys)
-	for shift := 56; len(keys) > 1; shift -= 8 {
-		var counts [256]int
+	bits := 8
+	if len(keys) >= 1<<17 {
+		bits = 16 // more to clear, fewer turns
+	}
+	counts := make([]int, 1<<bits)
+	for shift := 64 - bits; len(keys) > 1; shift -= bits {
+		clear(counts)
 		for _, k := range keys {
-			counts[k>>shift&255]++
+			counts[k>>shift&(1<<bits-1)]++
 		}
 		digit := uint64(0)
 		for n > counts[digit] {
 			n -= counts[digit]
 			digit++
 		}
-		same := keys[:0]
+		same := make([]uint64, 0, counts[digit])
 		for _, k := range keys {
-			if k>>shift&255 == digit {
+			if k>>shift&(1<<bits-1) == digit {
 				same = append(same, k)
 			}
 		}
@@ -94,20 +97,20 @@ const (
 // bestOfAll keeps total pairs of several heads together: the sure places of each head first, which are equals, then
 // forced ones, then the others, both by score over all heads. Row h of values counts up to lens[h].
 func bestOfAll(values tensor.Mat, lens []int, force, sure [][]int, total, ties int) [][]int {
-	pairs := 0
-	for _, n := range lens {
-		pairs += n
-	}
-	keys := make([]uint64, 0, pairs)
+	first := make([]int, len(lens)+1)
 	for h, n := range lens {
-		tier := make([]int, n)
+		first[h+1] = first[h] + n
+	}
+	keys := make([]uint64, first[len(lens)])
+	tensor.Parallel(len(lens), func(h int) {
+		tier := make([]uint8, lens[h])
 		for _, i := range force[h] {
 			tier[i] = forced
 		}
 		for _, i := range sure[h] {
 			tier[i] = safe
 		}
-		for i, v := range values.Row(h)[:n] {
+		for i, v := range values.Row(h)[:lens[h]] {
 			if tier[i] == safe {
 				v = 0
 			}
@@ -115,18 +118,27 @@ func bestOfAll(values tensor.Mat, lens []int, force, sure [][]int, total, ties i
 			if ties == higherStays {
 				index = indexMask - index
 			}
-			keys = append(keys, rank(tier[i], v, index))
+			keys[first[h]+i] = rank(int(tier[i]), v, index)
 		}
-	}
+	})
 	last := nth(keys, total)
 	keep := make([][]int, len(lens))
-	for h, n := range lens {
-		for i, k := range keys[:n] {
+	tensor.Parallel(len(lens), func(h int) {
+		mine, stay := keys[first[h]:first[h+1]], 0
+		for _, k := range mine {
+			if k <= last {
+				stay++
+			}
+		}
+		if stay == 0 {
+			return
+		}
+		keep[h] = make([]int, 0, stay)
+		for i, k := range mine {
 			if k <= last {
 				keep[h] = append(keep[h], i)
 			}
 		}
-		keys = keys[n:]
-	}
+	})
 	return keep
 }

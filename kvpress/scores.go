@@ -71,7 +71,7 @@ func (l *Layer) places(positions []int) ([][]int, error) {
 		return all, nil
 	}
 	for h := range all {
-		at, err := l.Positions(h)
+		at, err := l.positions(h)
 		if err != nil {
 			return nil, err
 		}
@@ -109,7 +109,7 @@ func (l *Layer) Last(n int) ([]int, error) {
 func (l *Layer) held(choose func(at []int) []int) ([]int, error) {
 	var all []int
 	for h := range l.KVHeads {
-		at, err := l.Positions(h)
+		at, err := l.positions(h)
 		if err != nil {
 			return nil, err
 		}
@@ -131,16 +131,15 @@ func (l *Layer) protect(values tensor.Mat, positions []int, margin float32) (Sco
 	if err != nil {
 		return Scores{}, err
 	}
-	top := float32(math.Inf(-1))
-	for h, n := range l.Lens {
-		row := values.Row(h)[:n]
+	tops := make([]float32, len(l.Lens))
+	tensor.Parallel(len(tops), func(h int) {
+		row := values.Row(h)[:l.Lens[h]]
 		for _, i := range places[h] {
-			row[i] = top // never the largest
+			row[i] = float32(math.Inf(-1)) // never the largest
 		}
-		for _, v := range row {
-			top = max(top, v)
-		}
-	}
+		tops[h] = tensor.Max(row)
+	})
+	top := tensor.Max(tops)
 	if math.IsInf(float64(top), -1) {
 		top = 0 // nothing but forced places
 	}
@@ -154,10 +153,12 @@ func (l *Layer) protect(values tensor.Mat, positions []int, margin float32) (Sco
 
 // GroupMean averages the query heads that share a KV head: (Heads, Len) becomes (KVHeads, Len).
 func (l *Layer) GroupMean(byHead tensor.Mat) tensor.Mat {
-	m := tensor.New(l.KVHeads, byHead.Cols)
-	for head := range byHead.Rows {
-		tensor.AddScaled(m.Row(head/l.Group()), 1/float32(l.Group()), byHead.Row(head))
-	}
+	m, group := tensor.New(l.KVHeads, byHead.Cols), l.Group()
+	tensor.Parallel(m.Rows, func(h int) {
+		for head := h * group; head < (h+1)*group; head++ {
+			tensor.AddScaled(m.Row(h), 1/float32(group), byHead.Row(head))
+		}
+	})
 	return m
 }
 

@@ -1,6 +1,10 @@
 package kvpress
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
+)
 
 // SnapKV keeps what the last queries of the context look at: the window at the end votes, its votes are smoothed
 // along the text, and the window itself stays. Li et al., arXiv 2404.14469.
@@ -30,7 +34,7 @@ func (s SnapKV) Score(l *Layer) (Scores, error) {
 	if n := min(l.Len, l.Tokens); n <= window {
 		return Scores{}, fmt.Errorf("%d tokens, the window is %d: lower Window or use a longer context", n, window)
 	}
-	attention, err := l.Attention(window, nil)
+	attention, err := l.meanAttention(window)
 	if err != nil {
 		return Scores{}, err
 	}
@@ -43,9 +47,9 @@ func (s SnapKV) Score(l *Layer) (Scores, error) {
 		return Scores{}, err
 	}
 	votes := l.GroupMean(attention)
-	for h, n := range l.Lens {
-		row := votes.Row(h)[:n-len(places[h])]
+	tensor.Parallel(l.KVHeads, func(h int) {
+		row := votes.Row(h)[:l.Lens[h]-len(places[h])]
 		copy(row, AveragePool(row, kernel))
-	}
+	})
 	return l.Protect(votes, last)
 }

@@ -188,7 +188,7 @@ func (m *LLM) prefillAnew(ctx context.Context, ids []int, r Record) (*Session, e
 	if err := s.prepare(r); err != nil {
 		return nil, err
 	}
-	err = s.prefill(ctx, s.recorder(r))
+	err = s.prefill(ctx, &recorder{s: s, record: r})
 	if !r.Hidden {
 		s.record = nil
 	}

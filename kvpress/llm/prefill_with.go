@@ -29,8 +29,8 @@ func (m *LLM) PrefillWith(ctx context.Context, text string, p kvpress.Press) (*S
 	return s, err
 }
 
-// PrefillTokensWith is PrefillWith for token numbers as they are, without a template. PressSeconds is then how long the
-// press held the prefill up.
+// PrefillTokensWith is PrefillWith for token numbers as they are, without a template. PressSeconds is then the part of the
+// time in which the prefill asked, or waited, for the press; a GPU may have been at work meanwhile.
 func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press) (*Session, error) {
 	s, err := m.newSession(ids)
 	if err != nil {
@@ -40,16 +40,13 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 		return nil, err
 	}
 	now, _ := apart(p)
-	after := func(int) error { return nil }
 	if now == nil {
-		err = s.prefill(ctx, after)
+		err = s.prefill(ctx, &recorder{s: s})
 	} else {
 		s.plans = make([]kvpress.Plan, m.Config.Layers)
 		b := &behind{s: s, p: now, needs: m.needs(now)}
-		if err = s.prefill(ctx, b.after); err == nil {
-			err = b.end()
-		} else {
-			err = errors.Join(err, b.settle()) // it reads the cache
+		if err = s.prefill(ctx, b); err != nil {
+			err = errors.Join(err, b.settle().err) // it reads the cache
 		}
 		s.prefillSeconds -= s.pressSeconds
 	}
@@ -77,10 +74,16 @@ type behind struct {
 	s     *Session
 	p     kvpress.Press
 	needs *Record
-	layer int        // that is planned now
-	plan  chan error // of that layer; nil when there is none
+	layer int          // that is planned now
+	plan  chan planned // of that layer; nil when there is none
 
 	dropped int64 // bytes that compaction freed since the collector ran
+}
+
+// planned says that a layer has a plan.
+type planned struct {
+	began time.Time // when the layer was whole and what the press needs of it was there
+	err   error
 }
 
 // collect lets Go take back what compaction freed on the processor. By itself the collector would wait until all
@@ -92,27 +95,29 @@ func (b *behind) collect(bytes int64) {
 	}
 }
 
-// after is called when a layer is whole.
+// after is called when a layer is whole, or will be when the device has done all that it was told.
 func (b *behind) after(layer int) error {
-	if err := b.end(); err != nil { // the device still works on this layer
-		return err
-	}
-	if err := b.s.model.decoder.wait(b.s.record[layer]); err != nil { // so that the time of the press is its own
-		return err
-	}
-	start := time.Now()
+	wait := func() error { return b.s.model.decoder.wait(b.s.record[layer]) }
 	if b.needs != nil {
-		if err := b.s.find(layer, *b.needs); err != nil {
+		start := time.Now()
+		var err error
+		if wait, err = b.s.find(layer, *b.needs); err != nil {
 			return err
 		}
+		b.s.pressSeconds += since(start)
 	}
-	b.s.pressSeconds += since(start)
-	plan := make(chan error, 1)
+	if err := b.end(); err != nil { // of the layer before: a device still works on this one
+		return err
+	}
+	plan := make(chan planned, 1)
 	b.layer, b.plan = layer, plan
 	go func() {
-		var err error
-		b.s.plans[layer], err = kvpress.PlanLayer(b.p, layer, b.s.layer)
-		plan <- err
+		err := wait()
+		began := time.Now()
+		if err == nil {
+			b.s.plans[layer], err = kvpress.PlanLayer(b.p, layer, b.s.layer)
+		}
+		plan <- planned{began, err}
 	}()
 	if b.needs != nil && b.s.model.Backend() != processor {
 		return nil // the device goes on with the next layer
@@ -121,9 +126,9 @@ func (b *behind) after(layer int) error {
 }
 
 // settle waits for the plan of a layer.
-func (b *behind) settle() error {
+func (b *behind) settle() planned {
 	if b.plan == nil {
-		return nil
+		return planned{}
 	}
 	defer func() { b.plan = nil }()
 	return <-b.plan
@@ -135,9 +140,12 @@ func (b *behind) end() error {
 		return nil
 	}
 	start := time.Now()
-	defer func() { b.s.pressSeconds += since(start) }()
-	s, plan := b.s, &b.s.plans[b.layer]
-	err := b.settle()
+	s, plan, ready := b.s, &b.s.plans[b.layer], b.settle()
+	if ready.began.After(start) {
+		start = ready.began // what came before is the layer's own time
+	}
+	defer func() { s.pressSeconds += since(start) }()
+	err := ready.err
 	switch {
 	case err != nil:
 	case plan.Rerotate && s.model.Config.mixed():

@@ -80,42 +80,72 @@ func (s *Session) prepareOne() error {
 	return err
 }
 
-// recorder finds the numbers of a record in each layer as soon as it is done. They go to its memo.
-func (s *Session) recorder(r Record) func(layer int) error {
-	return func(layer int) error {
-		start := time.Now()
-		defer func() { s.recordSeconds += since(start) }()
-		return s.find(layer, r)
-	}
+// A recorder finds the numbers of a record in each layer of a prefill as soon as it is done. They go to its memo; those of
+// a GPU come while it computes the next layer.
+type recorder struct {
+	s      *Session
+	record Record
+	wait   func() error // for the numbers of the last layer; nil when there are none
 }
 
-// find finds the numbers of a record in one layer.
-func (s *Session) find(layer int, r Record) error {
-	l, err := s.layer(layer)
+// after is called when a layer is done.
+func (r *recorder) after(layer int) error {
+	start := time.Now()
+	wait, err := r.s.find(layer, r.record)
+	r.s.recordSeconds += since(start)
 	if err != nil {
 		return err
 	}
+	err = r.end() // of the layer before: a device still works on this one
+	r.wait = wait
+	return err
+}
+
+// end waits for the numbers that are still on their way.
+func (r *recorder) end() error {
+	if r.wait == nil {
+		return nil
+	}
+	return r.wait()
+}
+
+// find begins to find the numbers of a record in one layer, and returns what waits until all are there.
+func (s *Session) find(layer int, r Record) (wait func() error, err error) {
+	l, err := s.layer(layer)
+	if err != nil {
+		return nil, err
+	}
+	var coming []func() error
 	for _, w := range r.Windows {
-		if err := l.RecordAttention(min(w, len(s.ids))); err != nil {
-			return err
+		wait, err := l.RecordAttention(min(w, len(s.ids)))
+		if err != nil {
+			return nil, err
 		}
+		coming = append(coming, wait)
 	}
 	for _, skip := range r.Moments {
 		if skip < len(s.ids) {
 			if _, _, err := l.QueryMoments(skip); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
 	for _, p := range r.Norms {
 		if _, err := l.OutputNorms(p); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if r.Sums {
 		_, err = l.AttentionSums()
 	}
-	return err
+	return func() error {
+		for _, wait := range coming {
+			if err := wait(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, err
 }
 
 // An onlooker notes in a record what a press asks a made-up layer for.

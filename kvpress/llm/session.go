@@ -32,15 +32,27 @@ type Session struct {
 	prefillSeconds, recordSeconds, pressSeconds float64
 }
 
+// A companion does its part of a prefill after every layer, and what is left when all are done.
+type companion interface {
+	after(layer int) error
+	end() error
+}
+
 // prefill runs the context through the model.
-func (s *Session) prefill(ctx context.Context, after func(layer int) error) error {
+func (s *Session) prefill(ctx context.Context, c companion) error {
 	start := time.Now()
 	w, err := s.model.decoder.workspace(len(s.ids))
 	if err != nil {
 		return err
 	}
-	b := batch{ids: s.ids, positions: upTo(0, len(s.ids)), cache: s.cache, record: s.record, after: after, stage: "prefill"}
-	if err := s.model.decoder.forward(ctx, w, b, false); err != nil {
+	b := batch{ids: s.ids, positions: upTo(0, len(s.ids)), cache: s.cache, record: s.record, after: c.after, stage: "prefill"}
+	if err = s.model.decoder.forward(ctx, w, b, false); err == nil {
+		err = c.end()
+	}
+	if err == nil {
+		err = s.model.decoder.wait(w.x) // until the device has done what the companion asked for
+	}
+	if err != nil {
 		return fmt.Errorf("prefill: %w", err)
 	}
 	s.prefillSeconds = since(start)
@@ -87,7 +99,8 @@ func (s *Session) Plans() []kvpress.Plan { return s.plans }
 // PrefillSeconds is how long the prefill took.
 func (s *Session) PrefillSeconds() float64 { return s.prefillSeconds }
 
-// RecordSeconds is how long numbers for presses were found during the prefill, a part of PrefillSeconds.
+// RecordSeconds is how long numbers for presses were found during the prefill, a part of PrefillSeconds. A GPU finds them
+// beside the prefill: there it is how long it took to ask.
 func (s *Session) RecordSeconds() float64 { return s.recordSeconds }
 
 // PressSeconds is how long planning and compaction took.
