@@ -1,6 +1,7 @@
 // Attention of one new token over a ragged cache of bfloat16 pairs, on the tensor cores. The pages of all heads of a
-// layer are laid end to end and divided evenly among the blocks, wherever heads end; so heads of any lengths keep the
-// whole card busy, and each pair is read once for the (up to 8) query heads that share it. All that changes from token
+// layer are laid end to end and divided evenly among the blocks, wherever heads end (an end counts as a page, for it takes
+// its time too); so heads of any lengths keep the whole card busy, and each pair is read once for the (up to 8) query
+// heads that share it. All that changes from token
 // to token is read from memory, so that the kernels can be part of a captured graph.
 #include "number.cuh"
 
@@ -25,8 +26,12 @@ __device__ inline void count(Pages *p, const Place *place, int kvHeads, int wind
   __syncthreads();
 }
 
-// share is the first page of a block.
-__device__ inline int share(int block, int blocks, int pages) { return (int)((long long)block * pages / blocks); }
+// share is the first page of a block, whose share begins in this head or behind it.
+__device__ inline int share(int block, int blocks, const Pages &p, int kvHeads, int h) {
+  int at = (int)((long long)block * (p.first[kvHeads] + kvHeads) / blocks);
+  while (h < kvHeads && p.first[h + 1] + h + 1 <= at) h++;
+  return h < kvHeads ? min(at - h, p.first[h + 1]) : p.first[kvHeads];
+}
 
 constexpr int STAGES = 3, QUERIES = 8, WARPS = 4;
 
@@ -70,7 +75,8 @@ __device__ void look(float *part, const float *qkv, const Place *place, Shape s)
   count(&pages, place, s.kvHeads, s.window);
   int all = pages.first[s.kvHeads], blocks = min((int)gridDim.x, all), block = blockIdx.x, room = place->room;
   if (block >= blocks) return;
-  int at = share(block, blocks, all), end = share(block + 1, blocks, all);
+  int at = share(block, blocks, pages, s.kvHeads, 0), end = share(block + 1, blocks, pages, s.kvHeads, 0);
+  if (at == end) return;
   bf16 **table = place->table;
   int coming = at, head = 0;
   while (pages.first[head + 1] <= at) head++;
@@ -283,9 +289,9 @@ extern "C" __global__ void __launch_bounds__(32 * GATHERERS) gathered(float *dst
   count(&pages, place, s.kvHeads, s.window);
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = s.heads / s.kvHeads, h = blockIdx.x / group, dim = s.dim;
   int all = pages.first[s.kvHeads], blocks = min(grid, all), channel = blockIdx.y * 32 + lane;
-  auto owner = [&](int page) { // the block that page belongs to
-    int b = (int)((long long)page * blocks / all);
-    while (share(b + 1, blocks, all) <= page) b++;
+  auto owner = [&](int page) { // the block that a page of this head belongs to
+    int b = (int)((long long)(page + h) * blocks / (all + s.kvHeads));
+    while (share(b + 1, blocks, pages, s.kvHeads, h) <= page) b++;
     return b;
   };
   int from = owner(pages.first[h]), to = owner(pages.first[h + 1] - 1);
