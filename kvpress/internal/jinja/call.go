@@ -41,6 +41,29 @@ type namedValue struct {
 	value any
 }
 
+// size is how many bytes or entries a value has that Go's own functions read.
+func size(v any) int {
+	switch v := v.(type) {
+	case string:
+		return len(v)
+	case *list:
+		return len(v.items)
+	case *dict:
+		return len(v.keys)
+	}
+	return 0
+}
+
+// apply calls what is written in Go. What that reads and what it makes is work: it loops where the template does not.
+func (f *frame) apply(call func(f *frame, a []any) any, a []any) any {
+	for _, v := range a {
+		f.spend(size(v))
+	}
+	made := call(f, a)
+	f.spend(size(made))
+	return made
+}
+
 // bind puts arguments where a function's parameters want them.
 func (a given) bind(of string, to []param) []any {
 	values := make([]any, len(to))
@@ -69,7 +92,7 @@ func (a given) bind(of string, to []param) []any {
 		case i >= 0 && i >= len(a.list):
 			values[i] = n.value
 		case i < 0 && more != nil:
-			more.set(n.name, n.value)
+			more.put(n.name, n.value)
 		default:
 			fail("%s() got an unexpected keyword argument '%s'", of, n.name)
 		}
@@ -111,7 +134,7 @@ func (m *macro) call(f *frame, a given) any {
 		case slices.Contains(m.params, n.name) || m.caller && n.name == "caller":
 			in.vars[n.name] = n.value
 		case m.kwargs:
-			more.set(n.name, n.value)
+			more.put(n.name, n.value)
 		default:
 			fail("macro '%s' takes no keyword argument '%s'", m.name, n.name)
 		}
@@ -129,7 +152,7 @@ func (m *macro) call(f *frame, a given) any {
 	return in.captured(m.body)
 }
 
-// most is the longest range, Jinja's own for templates of strangers.
+// mostRange is the longest range, Jinja's own for templates of strangers.
 const mostRange = 100000
 
 // globals are the functions that every template may call.
@@ -190,18 +213,18 @@ func madeDict(f *frame, a []any) *dict {
 	d := newDict()
 	for _, v := range a[0].(*list).items {
 		if from, ok := v.(*dict); ok {
-			v = from.items()
+			v = from.items(f)
 		}
 		for _, pair := range iterate(f, v) {
 			p := iterate(f, pair)
 			if len(p) != 2 {
 				fail("dict takes pairs of keys and values")
 			}
-			d.set(p[0], p[1])
+			d.set(f, p[0], p[1])
 		}
 	}
 	for i, k := range a[1].(*dict).keys {
-		d.set(k, a[1].(*dict).values[i])
+		d.set(f, k, a[1].(*dict).values[i])
 	}
 	return d
 }
@@ -233,17 +256,22 @@ func texts(v any) []string {
 // blanks are what Python's strip takes away.
 const blanks = " \t\n\r\v\f\x1c\x1d\x1e\x1f\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 
-// stripped trims a text on the sides that are asked for.
+// stripped trims a text on the sides that are asked for. The letters are looked up in a table: there may be very many.
 func stripped(s string, letters any, left, right bool) string {
 	cut := blanks
 	if letters != nil {
 		cut = text(letters)
 	}
+	table := map[rune]bool{}
+	for _, r := range cut {
+		table[r] = true
+	}
+	in := func(r rune) bool { return table[r] }
 	if left {
-		s = strings.TrimLeft(s, cut)
+		s = strings.TrimLeftFunc(s, in)
 	}
 	if right {
-		s = strings.TrimRight(s, cut)
+		s = strings.TrimRightFunc(s, in)
 	}
 	return s
 }

@@ -29,7 +29,7 @@ func equal(f *frame, a, b any) bool {
 			return false
 		}
 		for i, k := range a.keys {
-			if v, ok := d.get(k); !ok || !equal(f, a.values[i], v) {
+			if v, ok := d.get(f, k); !ok || !equal(f, a.values[i], v) {
 				return false
 			}
 		}
@@ -94,7 +94,7 @@ func contains(f *frame, in, v any) bool {
 		f.spend(len(in))
 		return strings.Contains(in, text)
 	case *dict:
-		_, ok := in.get(v)
+		_, ok := in.get(f, v)
 		return ok
 	}
 	return slices.ContainsFunc(iterate(f, in), func(x any) bool { return equal(f, x, v) })

@@ -90,13 +90,13 @@ func (e dictOf) eval(f *frame) any {
 	d := newDict()
 	for i, k := range e.keys {
 		f.spend(64)
-		d.set(k.eval(f), e.values[i].eval(f))
+		d.set(f, k.eval(f), e.values[i].eval(f))
 	}
 	return d
 }
 
 func (e attribute) eval(f *frame) any {
-	f.spend(16)
+	f.spend(16 + len(e.name))
 	of := e.of.eval(f)
 	if m, ok := method(of, e.name); ok {
 		return m
@@ -110,6 +110,7 @@ func (e attribute) eval(f *frame) any {
 func (e item) eval(f *frame) any {
 	f.spend(16)
 	of, at := e.of.eval(f), e.at.eval(f)
+	f.spend(size(at))
 	if v, ok := element(f, of, at); ok {
 		return v
 	}
@@ -156,6 +157,7 @@ func (e slice) eval(f *frame) any {
 			}
 			return max(low, min(i, high))
 		}
+		step := max(-n-1, min(step, n+1)) // a longer one leads behind the end, too
 		first, last := low, high
 		if step < 0 {
 			first, last = high, low
@@ -219,7 +221,7 @@ func callValue(f *frame, of any, a given) any {
 	f.spend(32)
 	switch of := of.(type) {
 	case *function:
-		return of.call(f, a.bind(of.name, of.params))
+		return f.apply(of.call, a.bind(of.name, of.params))
 	case *macro:
 		return of.call(f, a)
 	case *loopState:
@@ -243,14 +245,14 @@ func (e filtered) eval(f *frame) any {
 	f.spend(32)
 	a := e.arguments.values(f)
 	a.list = append([]any{e.of.eval(f)}, a.list...)
-	return e.filter.call(f, a.bind(e.name, e.filter.params))
+	return f.apply(e.filter.call, a.bind(e.name, e.filter.params))
 }
 
 func (e tested) eval(f *frame) any {
 	f.spend(32)
 	a := e.arguments.values(f)
 	a.list = append([]any{e.of.eval(f)}, a.list...)
-	return truth(e.test.call(f, a.bind(e.name, e.test.params))) != e.not
+	return truth(f.apply(e.test.call, a.bind(e.name, e.test.params))) != e.not
 }
 
 func (e choice) eval(f *frame) any {
@@ -438,11 +440,11 @@ func wholes(op string, l, r int) any {
 		if r < 0 {
 			return floats(op, float64(l), float64(r))
 		}
-		if l*l == l { // 0 or 1, for any power
-			return wholes("*", l, min(r, 1)+(1-min(r, 1))*(1-l))
+		if l >= -1 && l <= 1 { // whose powers repeat
+			r = min(r, 2-r%2)
 		}
 		out = 1
-		for ; r > 0 && (l != -1 || r < 3); r-- {
+		for range r {
 			out = wholes("*", out, l).(int)
 		}
 	default:
@@ -476,6 +478,9 @@ func floats(op string, l, r float64) any {
 	case "*":
 		return l * r
 	case "**":
+		if l == 0 && r < 0 {
+			fail("0.0 cannot be raised to a negative power")
+		}
 		return math.Pow(l, r)
 	}
 	if r == 0 {

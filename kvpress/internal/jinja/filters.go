@@ -36,7 +36,7 @@ func init() { // filters name each other
 		"format": {params("value", required, "*", nil), func(f *frame, a []any) any { return percent(f, text(a[0]), &list{a[1].(*list).items, true}) }},
 		"indent": {params("s", required, "width", 4, "first", false, "blank", false), indented},
 		"int":    {params("value", required, "default", 0, "base", 10), toInt},
-		"items": {params("value", required), func(_ *frame, a []any) any {
+		"items": {params("value", required), func(f *frame, a []any) any {
 			if _, ok := a[0].(undefined); ok {
 				return &list{}
 			}
@@ -44,7 +44,7 @@ func init() { // filters name each other
 			if !ok {
 				fail("Can only get item pairs from a mapping.")
 			}
-			return d.items()
+			return d.items(f)
 		}},
 		"join": {params("value", required, "d", "", "attribute", nil), func(f *frame, a []any) any {
 			items := iterate(f, a[0])
@@ -108,17 +108,27 @@ func init() { // filters name each other
 		"urlencode": {params("value", required), func(f *frame, a []any) any {
 			return strings.NewReplacer("+", "%20", "%2F", "/", "%7E", "~").Replace(url.QueryEscape(toText(f, a[0])))
 		}},
-		"wordcount": {params("s", required), func(f *frame, a []any) any { return len(words.FindAllString(toText(f, a[0]), -1)) }},
+		"wordcount": {params("s", required), func(f *frame, a []any) any { return countWords(toText(f, a[0])) }},
 	}
 	for other, name := range map[string]string{"d": "default", "e": "escape", "count": "length"} {
 		filters[other] = filters[name]
 	}
 }
 
-var (
-	words   = regexp.MustCompile(`[\pL\pN_]+`)
-	escaped = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", "\"", "&#34;")
-)
+var escaped = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", "\"", "&#34;")
+
+// countWords counts runs of letters and numbers.
+func countWords(s string) (n int) {
+	inside := false
+	for _, r := range s {
+		before := inside
+		inside = r == '_' || unicode.IsLetter(r) || unicode.IsNumber(r)
+		if inside && !before {
+			n++
+		}
+	}
+	return n
+}
 
 func absolute(f *frame, v any) any {
 	if less(f, v, 0, "<") {
@@ -206,15 +216,15 @@ func dictSorted(f *frame, a []any) any {
 	if a[2] == "value" {
 		by = d.values
 	}
-	return inOrder(f, d.items().items, keyed(f, by, nil, a[1]), a[3])
+	return inOrder(f, d.items(f).items, keyed(f, by, nil, a[1]), a[3])
 }
 
 func unique(f *frame, a []any) any {
 	items, l := iterate(f, a[0]), &list{}
 	seen := newDict()
 	for i, k := range keyed(f, items, a[2], a[1]) {
-		if _, ok := seen.get(k); !ok {
-			seen.set(k, nil)
+		if _, ok := seen.get(f, k); !ok {
+			seen.set(f, k, nil)
 			l.items = append(l.items, items[i])
 		}
 	}
@@ -239,19 +249,19 @@ func extreme(f *frame, a []any, largest bool) any {
 // mapped gets an attribute of every item, such as "function.name" or 0.
 func mapped(f *frame, items []any, path, other any) []any {
 	f.spend(32 * len(items))
-	out := make([]any, len(items))
-	for i, v := range items {
-		parts := []any{path}
-		if s, ok := path.(string); ok {
-			parts = nil
-			for part := range strings.SplitSeq(s, ".") {
-				if n, err := strconv.Atoi(part); err == nil {
-					parts = append(parts, n)
-				} else {
-					parts = append(parts, part)
-				}
+	parts := []any{path}
+	if s, ok := path.(string); ok {
+		parts = nil
+		for part := range strings.SplitSeq(s, ".") {
+			if n, err := strconv.Atoi(part); err == nil {
+				parts = append(parts, n)
+			} else {
+				parts = append(parts, part)
 			}
 		}
+	}
+	out := make([]any, len(items))
+	for i, v := range items {
 		for _, part := range parts {
 			v = item{literal{v}, literal{part}}.eval(f)
 			if _, missing := v.(undefined); missing {
@@ -268,8 +278,8 @@ func mapped(f *frame, items []any, path, other any) []any {
 // mapFilter maps by an attribute or by a filter.
 func mapFilter(f *frame, a []any) any {
 	items, list_, named := iterate(f, a[0]), a[1].(*list).items, a[2].(*dict)
-	if path, ok := named.get("attribute"); ok && len(list_) == 0 {
-		other, _ := named.get("default")
+	if path, ok := named.get(f, "attribute"); ok && len(list_) == 0 {
+		other, _ := named.get(f, "default")
 		return &list{items: mapped(f, items, path, other)}
 	}
 	if len(list_) == 0 {
@@ -294,7 +304,7 @@ func applied(f *frame, name string, b builtin, v any, list_ []any, named *dict) 
 	for i, k := range named.keys {
 		g.named = append(g.named, namedValue{toText(f, k), named.values[i]})
 	}
-	return b.call(f, g.bind(name, b.params))
+	return f.apply(b.call, g.bind(name, b.params))
 }
 
 // chosen keeps the items, or those with an attribute, that pass a test or fail it.
@@ -462,6 +472,9 @@ func toInt(_ *frame, a []any) any {
 	return a[1]
 }
 
+// mostDigits behind the point of a float64: more do not change it.
+const mostDigits = 1074
+
 func rounded(f *frame, a []any) any {
 	x, ok := toFloat(f, []any{a[0], nil}).(float64)
 	if !ok {
@@ -474,10 +487,17 @@ func rounded(f *frame, a []any) any {
 	case "floor":
 		return math.Floor(x*scale) / scale
 	case "common":
-		if _, whole := number(a[0]).(int); whole {
-			return a[0]
+		digits := min(wholeNumber(a[1], "precision"), mostDigits)
+		n, whole := number(a[0]).(int)
+		if digits < 0 {
+			unit := math.Pow(10, float64(min(-digits, 300))) // beyond, no float64 is left
+			x = math.RoundToEven(x/unit) * unit
+			n, digits = int(x), 0
 		}
-		v, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'f', max(0, wholeNumber(a[1], "precision")), 64), 64)
+		if whole {
+			return n
+		}
+		v, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'f', digits, 64), 64) // it was a number
 		return v
 	}
 	fail("method must be common, ceil or floor")

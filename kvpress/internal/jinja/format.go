@@ -151,7 +151,7 @@ func percent(f *frame, format string, v any) string {
 		}
 		var x any
 		if d, ok := v.(*dict); ok && m[1] != "" {
-			x, _ = d.get(m[1])
+			x, _ = d.get(f, m[1])
 		} else if len(values) == 0 {
 			fail("not enough arguments for format string")
 		} else {
@@ -173,7 +173,7 @@ func braces(f *frame, format string, values []any, named *dict) string {
 			name = strconv.Itoa(next)
 			next++
 		}
-		x, ok := named.get(name)
+		x, ok := named.get(f, name)
 		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(values) {
 			x, ok = values[i], true
 		}
@@ -199,6 +199,7 @@ func braces(f *frame, format string, values []any, named *dict) string {
 
 // written replaces the fields of a format.
 func written(f *frame, fields *regexp.Regexp, format string, field func(m []string) string) string {
+	f.spend(4 * len(format)) // regular expressions are slow
 	var out strings.Builder
 	done := 0
 	for _, at := range fields.FindAllStringSubmatchIndex(format, -1) {

@@ -31,7 +31,10 @@ func bound[T any](of T, name string, methods map[string]methodOf[T]) (any, bool)
 	if !ok {
 		return nil, false
 	}
-	return &function{name, m.params, func(f *frame, a []any) any { return m.call(f, of, a) }}, true
+	return &function{name, m.params, func(f *frame, a []any) any {
+		f.spend(size(of))
+		return m.call(f, of, a)
+	}}, true
 }
 
 // unchanging refuses what would change a value.
@@ -45,13 +48,13 @@ func unchanging[T any](kind string, methods map[string]methodOf[T], names ...str
 }
 
 var dictMethods = map[string]methodOf[*dict]{
-	"get": {params("key", required, "default", nil), func(_ *frame, d *dict, a []any) any {
-		if v, ok := d.get(a[0]); ok {
+	"get": {params("key", required, "default", nil), func(f *frame, d *dict, a []any) any {
+		if v, ok := d.get(f, a[0]); ok {
 			return v
 		}
 		return a[1]
 	}},
-	"items":  {nil, func(_ *frame, d *dict, _ []any) any { return d.items() }},
+	"items":  {nil, func(f *frame, d *dict, _ []any) any { return d.items(f) }},
 	"keys":   {nil, func(_ *frame, d *dict, _ []any) any { return &list{items: slices.Clone(d.keys)} }},
 	"values": {nil, func(_ *frame, d *dict, _ []any) any { return &list{items: slices.Clone(d.values)} }},
 	"copy":   {nil, func(_ *frame, d *dict, _ []any) any { return d }}, // nothing can change it

@@ -44,19 +44,22 @@ type (
 
 func newDict() *dict { return &dict{at: map[any]int{}} }
 
-// key is what equal keys have in common.
-func key(v any) any {
+// key is what equal keys have in common. To find it is work, for texts too: a map reads them.
+func key(f *frame, v any) any {
 	switch v := number(v).(type) {
 	case float64:
 		if v == math.Trunc(v) && math.Abs(v) < 1<<62 {
 			return int(v)
 		}
 		return v
-	case int, string, nil:
+	case string:
+		f.spend(len(v))
+		return v
+	case int, nil:
 		return v
 	case *list:
 		if v.tuple {
-			return repr(&frame{run: &run{limit: mostWork}}, v)
+			return repr(f, v)
 		}
 	case undefined:
 		return undefined{}
@@ -65,17 +68,22 @@ func key(v any) any {
 	return nil
 }
 
-func (d *dict) set(k, v any) {
-	if i, ok := d.at[key(k)]; ok {
+func (d *dict) set(f *frame, k, v any) { d.place(key(f, k), k, v) }
+
+// put is set for names, which are given and not made by a template.
+func (d *dict) put(name string, v any) { d.place(name, name, v) }
+
+func (d *dict) place(key, k, v any) {
+	if i, ok := d.at[key]; ok {
 		d.values[i] = v
 		return
 	}
-	d.at[key(k)] = len(d.keys)
+	d.at[key] = len(d.keys)
 	d.keys, d.values = append(d.keys, k), append(d.values, v)
 }
 
-func (d *dict) get(k any) (any, bool) {
-	i, ok := d.at[key(k)]
+func (d *dict) get(f *frame, k any) (any, bool) {
+	i, ok := d.at[key(f, k)]
 	if !ok {
 		return nil, false
 	}
@@ -83,7 +91,8 @@ func (d *dict) get(k any) (any, bool) {
 }
 
 // items are the keys with their values.
-func (d *dict) items() *list {
+func (d *dict) items(f *frame) *list {
+	f.spend(64 * len(d.keys))
 	l := &list{}
 	for i, k := range d.keys {
 		l.items = append(l.items, &list{[]any{k, d.values[i]}, true})
@@ -138,8 +147,8 @@ func decoded(d *json.Decoder) any {
 		}
 		m := newDict()
 		for d.More() {
-			k := decoded(d)
-			m.set(k, decoded(d))
+			name, _ := decoded(d).(string) // JSON has no other keys
+			m.put(name, decoded(d))
 		}
 		_, _ = d.Token()
 		return m
@@ -352,7 +361,7 @@ func element(f *frame, of, at any) (any, bool) {
 		if _, ok := at.(*dict); ok {
 			return nil, false
 		}
-		return of.get(at)
+		return of.get(f, at)
 	case *list:
 		if i, ok := index(len(of.items)); ok {
 			return of.items[i], true
