@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,17 +42,7 @@ func (o Options) wanted(tasks []string) ([]string, error) {
 }
 
 // tokens is how long a sample is to be.
-func (o Options) tokens() int {
-	if o.Tokens == 0 {
-		return 1000
-	}
-	return o.Tokens
-}
+func (o Options) tokens() int { return cmp.Or(o.Tokens, 1000) }
 
 // samples is how many samples of each generated task are wanted.
-func (o Options) samples() int {
-	if o.Samples == 0 {
-		return 10
-	}
-	return o.Samples
-}
+func (o Options) samples() int { return cmp.Or(o.Samples, 10) }

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,8 +44,12 @@ func MeasureEfficiency(ctx context.Context, m *llm.LLM, e Efficiency) ([]Latency
 	if len(e.Contexts) == 0 {
 		e.Contexts = []int{1024, 2048}
 	}
-	if e.Tokens == 0 {
-		e.Tokens = 100
+	e.Tokens = cmp.Or(e.Tokens, 100)
+	if e.Tokens < 1 {
+		return nil, fmt.Errorf("%d tokens to decode: the time of one needs at least one", e.Tokens)
+	}
+	if n := slices.Min(e.Contexts); n < 1 {
+		return nil, fmt.Errorf("a context of %d tokens: it needs at least one", n)
 	}
 	ids := fillerTokens(m, slices.Max(e.Contexts)+1)
 	warm, err := m.PrefillTokens(ctx, ids[:min(64, len(ids))], llm.KeysOnly())
@@ -55,9 +60,6 @@ func MeasureEfficiency(ctx context.Context, m *llm.LLM, e Efficiency) ([]Latency
 	var all []Latency
 	presses := append([]kvpress.Press{nil}, e.Presses...)
 	for _, n := range e.Contexts {
-		if n < 1 {
-			return nil, fmt.Errorf("a context of %d tokens: it needs at least one", n)
-		}
 		for _, p := range presses {
 			runtime.GC() // what the last one left is not this one's to clear away
 			l, err := e.measure(ctx, m, ids[:n+1], p)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/llm"
@@ -117,12 +116,3 @@ func (f fileSet) of(r *row, task string) []Sample {
 func fill(template string, pairs ...string) string {
 	return strings.NewReplacer(pairs...).Replace(template)
 }
-
-// characters is a piece of a text, counted in characters; places outside are its ends.
-func characters(text []rune, from, to int) string {
-	from, to = min(max(from, 0), len(text)), min(max(to, 0), len(text))
-	return string(text[from:max(from, to)])
-}
-
-// whole spells a number.
-func whole(n int) string { return strconv.Itoa(n) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/eval/metrics"
@@ -61,7 +62,7 @@ func haystackSamples(ctx context.Context, m *llm.LLM, o Options) ([]Sample, erro
 			if err != nil {
 				return nil, err
 			}
-			some[0].Details["tokens"], some[0].Details["depth"] = whole(one.Tokens), whole(depth)
+			some[0].Details["tokens"], some[0].Details["depth"] = strconv.Itoa(one.Tokens), strconv.Itoa(depth)
 			samples = append(samples, some...)
 		}
 	}

@@ -19,6 +19,9 @@ type journal struct {
 
 // openJournal opens a file for the sweep of a header, or makes it, and returns the records that it has.
 func openJournal(path string, h Header) (*journal, []Record, error) {
+	if filepath.Ext(path) == ".gz" {
+		return nil, nil, fmt.Errorf("results in %s: a compressed file cannot grow line by line: name a .jsonl file", path)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, nil, fmt.Errorf("results: %w", err)
 	}
@@ -43,25 +46,26 @@ func (j *journal) begin(h Header) ([]Record, error) {
 		return nil, err
 	}
 	whole := bytes.LastIndexByte(text, '\n') + 1
-	if begin := []byte(`{"format":`); whole == 0 && !bytes.HasPrefix(text, begin) && !bytes.HasPrefix(begin, text) {
-		return nil, errors.New("it is no file of results: name another one")
-	}
-	if whole < len(text) {
-		if err := j.file.Truncate(int64(whole)); err != nil {
+	var records []Record
+	if begin := []byte(`{"format":`); whole > 0 {
+		var old Header
+		if old, records, err = parse(text[:whole]); err != nil {
 			return nil, err
 		}
+		if old.Hash != h.Hash || old.Shard != h.Shard || old.Shards != h.Shards {
+			return nil, fmt.Errorf("it belongs to another sweep (%s): go on with the same options, or name another file", old.differences(h))
+		}
+	} else if !bytes.HasPrefix(text, begin) && !bytes.HasPrefix(begin, text) {
+		return nil, errors.New("it is no file of results: name another one")
 	}
-	if whole == 0 {
-		return nil, writeLines(j.file, &h, nil)
-	}
-	old, records, err := parse(text[:whole])
-	if err != nil {
+	// Nothing is cut off before the file is known to be ours.
+	if err := j.file.Truncate(int64(whole)); err != nil {
 		return nil, err
 	}
-	if old.Hash != h.Hash || old.Shard != h.Shard || old.Shards != h.Shards {
-		return nil, fmt.Errorf("it belongs to another sweep (%s): go on with the same options, or name another file", old.differences(h))
+	if whole == 0 {
+		err = writeLines(j.file, &h, nil)
 	}
-	return records, nil
+	return records, err
 }
 
 // parse reads whole lines.

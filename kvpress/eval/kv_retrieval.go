@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/eval/metrics"
@@ -50,6 +51,6 @@ func object(r *rand.Rand, others, characters int) Sample {
 		Prefix:    "The value associated with the specified key is",
 		Answers:   []string{value},
 		MaxTokens: 70,
-		Details:   map[string]string{"depth": whole(100 * at / len(pairs))},
+		Details:   map[string]string{"depth": strconv.Itoa(100 * at / len(pairs))},
 	}
 }

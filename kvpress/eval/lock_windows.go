@@ -2,5 +2,5 @@ package eval
 
 import "os"
 
-// lock does nothing: a lock of Windows would keep this program's own writes off too.
+// lock does nothing: Windows would keep those off, too, who only read.
 func lock(*os.File) error { return nil }

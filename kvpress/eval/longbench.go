@@ -1,35 +1,12 @@
 package eval
 
 import (
-	_ "embed" // the prompts
-	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/kvnotes/kvnotes/kvpress/eval/metrics"
 )
-
-// A prompt of a task, as the benchmark's authors wrote it and kvpress cut it: what goes around the context, the question
-// and the first words of the answer, and the longest answer in tokens.
-type prompt struct {
-	Context, Question, Prefix string
-	Tokens                    int
-}
-
-// prompts of LongBench, LooGLE and InfiniteBench, by benchmark and task (NOTICE).
-var prompts = func() (all map[string]map[string]prompt) {
-	if err := json.Unmarshal(promptsJSON, &all); err != nil {
-		panic("eval: the embedded prompts are damaged: " + err.Error()) // a broken build
-	}
-	return all
-}()
-
-//go:embed prompts.json
-var promptsJSON []byte
-
-// generous is how much longer than the authors' answers kvpress lets those of LongBench and InfiniteBench be.
-const generous = 20
 
 // LongBench (Bai et al., arXiv 2308.14508): the sixteen English tasks that kvpress runs. Its five Chinese ones need the
 // dictionary of jieba and are not here, as they are not there.
@@ -52,7 +29,7 @@ var longbenchE = fileSet{
 	samples: longbenchSamples,
 	details: func(r *row, s *Sample) {
 		longbenchDetails(r, s)
-		s.Details["length"] = whole(r.count("length"))
+		s.Details["length"] = strconv.Itoa(r.count("length"))
 	},
 }
 
@@ -79,7 +56,7 @@ func longbenchDetails(r *row, s *Sample) {
 		s.Details["classes"] = strings.Join(r.texts("all_classes"), "\n")
 	}
 	if r.has("length") {
-		s.Details["length"] = whole(r.count("length"))
+		s.Details["length"] = strconv.Itoa(r.count("length"))
 	}
 }
 

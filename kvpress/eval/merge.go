@@ -3,7 +3,9 @@ package eval
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -107,12 +109,20 @@ func (r *Report) Missing() error {
 	return fmt.Errorf("%s: run the shards that are not done once more, with the same options", text)
 }
 
-// Save writes the report to a file of results.
+// Save writes the report to a file of results, compressed by gzip if it is called .gz, as Load reads it.
 func (r *Report) Save(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("saving results: %w", err)
 	}
-	if err := file.Replace(path, 0o644, func(w io.Writer) error { return writeLines(w, &r.Header, r.Records) }); err != nil {
+	write := func(w io.Writer) error { return writeLines(w, &r.Header, r.Records) }
+	if filepath.Ext(path) == ".gz" {
+		plain := write
+		write = func(w io.Writer) error {
+			z := gzip.NewWriter(w)
+			return errors.Join(plain(z), z.Close())
+		}
+	}
+	if err := file.Replace(path, 0o644, write); err != nil {
 		return fmt.Errorf("saving results: %w", err)
 	}
 	return nil

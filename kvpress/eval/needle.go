@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -113,7 +114,7 @@ func spread(facts []needle.Fact, n int) []needle.Fact {
 	if n >= len(facts) {
 		return facts
 	}
-	picked := make([]needle.Fact, n)
+	picked := make([]needle.Fact, max(0, n))
 	for i := range picked {
 		picked[i] = facts[i*len(facts)/n]
 	}
@@ -121,16 +122,7 @@ func spread(facts []needle.Fact, n int) []needle.Fact {
 }
 
 func (n Needles) withDefaults() Needles {
-	for _, d := range []struct {
-		field *int
-		value int
-	}{{&n.Texts, 10}, {&n.Sentences, 110}, {&n.Questions, 6}} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
-	if n.Facts == 0 {
-		n.Facts = n.Sentences / 4
-	}
+	n.Texts, n.Sentences, n.Questions = cmp.Or(n.Texts, 10), cmp.Or(n.Sentences, 110), cmp.Or(n.Questions, 6)
+	n.Facts = cmp.Or(n.Facts, n.Sentences/4)
 	return n
 }

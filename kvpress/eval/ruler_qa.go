@@ -3,6 +3,7 @@ package eval
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -57,7 +58,7 @@ func readLibrary(path string) (task string, l library, err error) {
 		task, read = "qa_2", readHotpot
 	}
 	if l, err = read(data); err == nil && len(l.questions) == 0 {
-		err = fmt.Errorf("there is no question with an answer in it")
+		err = errors.New("there is no question with an answer in it")
 	}
 	return task, l, err
 }

@@ -112,7 +112,10 @@ func prepare(ctx context.Context, m *llm.LLM, s Sweep) (*runner, error) {
 		return nil, fmt.Errorf("benchmark %s: these options leave no samples", s.Benchmark.Name)
 	}
 	r := &runner{Sweep: s, model: m, versions: versions(m.Fingerprint()), presses: []kvpress.Press{nil}, names: []string{"none"}}
-	for _, p := range s.Presses {
+	for i, p := range s.Presses {
+		if p == nil {
+			return nil, fmt.Errorf("press %d of the sweep is nil: the whole cache comes first by itself", i)
+		}
 		if slices.Contains(r.names, p.Name()) {
 			return nil, fmt.Errorf("the press %s is there twice: name each once", p.Name())
 		}

@@ -201,6 +201,80 @@ func TestAFileHasOneWriter(t *testing.T) {
 	run(t, s)
 }
 
+// TestStrangersFilesStay: a file that is not of the sweep is refused, and not a byte of it is changed.
+func TestStrangersFilesStay(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "other.jsonl")
+	run(t, small(t, other))
+	results, err := os.ReadFile(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"notes without a last line break": "a line\nthe last one",
+		"a line":                          "a line",
+		"another sweep, cut short":        string(results[:len(results)-9]),
+	} {
+		path := filepath.Join(t.TempDir(), "results.jsonl")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := small(t, path)
+		s.QuestionAware = true
+		if _, err := Run(t.Context(), loaded(t), s); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if left, err := os.ReadFile(path); err != nil || string(left) != text {
+			t.Errorf("%s: %d of %d bytes are left, %v", name, len(left), len(text), err)
+		}
+	}
+}
+
+// TestCompressedResults: what Save writes, Load reads, and a run refuses a file that cannot grow.
+func TestCompressedResults(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "results.jsonl.gz")
+	r := run(t, small(t, ""))
+	if err := r.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	read, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := Difference(r, read); d != "" {
+		t.Error(d)
+	}
+	if _, err := Run(t.Context(), loaded(t), small(t, path)); err == nil || !strings.Contains(err.Error(), "grow") {
+		t.Errorf("results into a compressed file: %v", err)
+	}
+}
+
+// TestWrongOptions are errors that say what is wrong, never a panic.
+func TestWrongOptions(t *testing.T) {
+	m := loaded(t)
+	for want, try := range map[string]func() error{
+		"a context of -5 tokens": func() error {
+			_, err := MeasureEfficiency(t.Context(), m, Efficiency{Contexts: []int{64, -5}})
+			return err
+		},
+		"-3 tokens to decode": func() error {
+			_, err := MeasureEfficiency(t.Context(), m, Efficiency{Contexts: []int{64}, Tokens: -3})
+			return err
+		},
+		"leave no samples": func() error {
+			_, err := Needle(t.Context(), m, Needles{Questions: -1}, nil)
+			return err
+		},
+		"press 0 of the sweep is nil": func() error {
+			_, err := Needle(t.Context(), m, Needles{Texts: 1}, []kvpress.Press{nil})
+			return err
+		},
+	} {
+		if err := try(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
 // TestStopAndGoOn stops a run between any two records.
 func TestStopAndGoOn(t *testing.T) {
 	dir := t.TempDir()

@@ -14,12 +14,14 @@ var zeroscrolls = fileSet{
 		document, query := r.count("document_end_index"), r.count("query_end_index")
 		if r.err == nil && (document > query || query > len(text)) {
 			r.fail("query_end_index", "it is not between the end of the document and that of the input")
+		}
+		if r.err != nil {
 			return nil
 		}
 		return []Sample{{
-			Context:   characters(text, 0, document),
-			Question:  characters(text, document, query),
-			Prefix:    strings.TrimSpace(characters(text, query, len(text))),
+			Context:   string(text[:document]),
+			Question:  string(text[document:query]),
+			Prefix:    strings.TrimSpace(string(text[query:])),
 			MaxTokens: prompts["zero_scrolls"][task].Tokens,
 		}}
 	},
