@@ -185,7 +185,7 @@ func File(format, path string) (Data, error) {
 // Auto shows a value as it wants to be shown, bytes by what they look like, and anything else as text.
 func Auto(value interface{}) Data { return Any("", value) }
 
-// Any is Auto with a format given for strings and bytes.
+// Any is Auto with a format given for strings and bytes. A reader that fails is shown by its error.
 func Any(format string, value interface{}) Data {
 	if d, ok := Render(value); ok {
 		return d
@@ -202,9 +202,10 @@ func Any(format string, value interface{}) Data {
 		return MakeData3(format, fmt.Sprintf("%d bytes", len(v)), v)
 	case io.Reader:
 		b, err := io.ReadAll(v)
-		if err == nil {
-			return Any(format, b)
+		if err != nil {
+			return Value(fmt.Errorf("reading a %T to show it: %w", v, err))
 		}
+		return Any(format, b)
 	}
 	return Value(value)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -66,6 +67,7 @@ func TestAuto(t *testing.T) {
 		{bold{}, map[string]string{MIMETypeHTML: "<b>x</b>", MIMETypeMarkdown: "**x**"}},
 		{drawing{}, map[string]string{MIMETypeSVG: "<svg/>", MIMETypePNG: "[1]"}},
 		{bundled{}, map[string]string{MIMETypeHTML: "<i>y</i>", "application/x": "3"}},
+		{iotest.ErrReader(errors.New("torn")), map[string]string{MIMETypeText: "reading a *iotest.errReader to show it: torn"}},
 		{HTML("h"), map[string]string{MIMETypeHTML: "h"}},
 		{Latex("a^2"), map[string]string{MIMETypeLatex: "$a^2$"}},
 		{Math("$a^2$"), map[string]string{MIMETypeLatex: "$$a^2$$"}},
@@ -211,6 +213,12 @@ func TestProgressIsOneLine(t *testing.T) {
 	b.start = time.Now().Add(-10 * time.Second)
 	if line := b.text(); line != "1000 of 1000, 10s, 100/s" {
 		t.Errorf("after ten seconds the line is %q", line)
+	}
+	// Bytes of a large model: the time that is left times their number is more than an int64 holds.
+	large := Progress(16e9)
+	large.done, large.start = 4e9, time.Now().Add(-100*time.Second)
+	if line := large.text(); !strings.Contains(line, ", 5m0s left") {
+		t.Errorf("of a large download the line is %q", line)
 	}
 	if len(n.updated) > 20 {
 		t.Errorf("drawn %d times", len(n.updated))

@@ -3,6 +3,7 @@ package display
 import (
 	"fmt"
 	"html"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -79,13 +80,13 @@ func (b *Bar) text() string {
 	if line != "" {
 		line += " "
 	}
-	line += fmt.Sprintf("%d", b.done)
+	line += strconv.FormatInt(b.done, 10)
 	if b.total > 0 {
 		line += fmt.Sprintf(" of %d", b.total)
 	}
 	line += fmt.Sprintf(", %s", took.Round(100*time.Millisecond))
 	if b.done > 0 && b.done < b.total {
-		line += fmt.Sprintf(", %s left", (took * time.Duration(b.total-b.done) / time.Duration(b.done)).Round(100*time.Millisecond))
+		line += fmt.Sprintf(", %s left", time.Duration(float64(took)*float64(b.total-b.done)/float64(b.done)).Round(100*time.Millisecond))
 	}
 	if s := took.Seconds(); s >= 0.1 && b.done > 0 { // what took no time has no rate
 		line += fmt.Sprintf(", %.3g/s", float64(b.done)/s)

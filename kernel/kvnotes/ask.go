@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -27,7 +28,7 @@ from a pressed copy for every press that is named.`,
 		Example: `  kvnotes ask --model smollm2 --file article.txt --press snapkv:0.5,adasnapkv:0.75 "Who founded the observatory?"`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, questions []string) error {
-			text, err := readText(cmd, file)
+			text, err := readText(cmd.Context(), cmd.InOrStdin(), file)
 			if err != nil {
 				return err
 			}
@@ -50,12 +51,14 @@ from a pressed copy for every press that is named.`,
 			if err != nil {
 				return err
 			}
+			defer whole.Close()
 			sessions := []*llm.Session{whole}
 			for _, p := range list {
-				s, err := whole.Press(p)
+				s, err := whole.PressContext(ctx, p)
 				if err != nil {
 					return err
 				}
+				defer s.Close()
 				sessions = append(sessions, s)
 			}
 			w := cmd.OutOrStdout()
@@ -89,11 +92,23 @@ from a pressed copy for every press that is named.`,
 	return c
 }
 
-func readText(cmd *cobra.Command, file string) (string, error) {
+// readText reads a file, or else the input, until ctx ends: a terminal may never end.
+func readText(ctx context.Context, input io.Reader, file string) (string, error) {
 	if file != "" {
 		text, err := os.ReadFile(file)
 		return string(text), err
 	}
-	text, err := io.ReadAll(cmd.InOrStdin())
-	return string(text), err
+	var text []byte
+	var err error
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		text, err = io.ReadAll(input)
+	}()
+	select {
+	case <-read:
+		return string(text), err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }

@@ -72,6 +72,9 @@ func benchCommand() *cobra.Command {
 			"three times each, of which the median counts. What the presses ask for is recorded during the prefill.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if t.tokens < 1 || t.decode < 1 || t.sessions < 0 {
+				return fmt.Errorf("--tokens %d --decode %d --sessions %d: at least 1, 1 and 0 are wanted", t.tokens, t.decode, t.sessions)
+			}
 			r, err := t.run(cmd.Context())
 			if err != nil {
 				return err

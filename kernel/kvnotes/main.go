@@ -19,6 +19,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	context.AfterFunc(ctx, stop) // what does not look at ctx is ended by a second interrupt
 	var learnt []string
 	root := &cobra.Command{
 		Use:           "kvnotes",

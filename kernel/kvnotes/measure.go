@@ -27,6 +27,9 @@ queries, for expected_attention_stats; duo is how far back every head looks, for
 			if args[0] != "stats" && args[0] != "duo" {
 				return fmt.Errorf("there is nothing called %q to measure: it is stats or duo", args[0])
 			}
+			if length < 1 {
+				return fmt.Errorf("--length %d: at least one character of each text is read", length)
+			}
 			var texts []string
 			for _, file := range args[1:] {
 				text, err := os.ReadFile(file)

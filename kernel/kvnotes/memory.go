@@ -28,7 +28,7 @@ func procKilobytes(path, key string) int64 {
 	if err != nil {
 		return 0
 	}
-	for _, line := range strings.Split(string(text), "\n") {
+	for line := range strings.Lines(string(text)) {
 		var kib int64
 		if n, _ := fmt.Sscanf(line, key+": %d kB", &kib); n == 1 {
 			return kib

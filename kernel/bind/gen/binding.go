@@ -7,6 +7,7 @@ import (
 	"go/format"
 	"go/token"
 	"go/types"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -209,7 +210,7 @@ func file(all []*binding, docs map[string]string) ([]byte, error) {
 	}
 	if len(docs) > 0 {
 		w.WriteString("document(map[string]string{\n")
-		for _, name := range sortedKeys(docs) {
+		for _, name := range slices.Sorted(maps.Keys(docs)) {
 			fmt.Fprintf(&w, "%q: %q,\n", name, docs[name])
 		}
 		w.WriteString("})\n")

@@ -7,7 +7,6 @@ import (
 	"go/ast"
 	"go/printer"
 	"go/token"
-	"slices"
 	"strings"
 
 	"golang.org/x/tools/go/packages"
@@ -115,15 +114,6 @@ func fullName(d *ast.FuncDecl, reachable func(string) bool) (string, bool) {
 		return "", false
 	}
 	return id.Name + "." + d.Name.Name, reachable(d.Name.Name) && reachable(id.Name)
-}
-
-func sortedKeys(m map[string]string) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // packed is documentation as it is embedded.

@@ -95,7 +95,7 @@ func (in *Interp) IsComplete(code string) (status, indent string) {
 	if magic(code) {
 		return "complete", ""
 	}
-	if _, err := in.parse(in.gomacro, cellName, code); err != nil {
+	if _, err := in.parse(in.scope(), cellName, code); err != nil {
 		if strings.Contains(err.Error(), "not terminated") { // a text or comment over several lines
 			return "incomplete", ""
 		}

@@ -39,7 +39,7 @@ const many = math.MaxUint16
 var generics = map[string]generic{
 	"min":   {1, many, ordered, func(in values) values { return best(in, -1) }, "min(x, y...): the smallest value"},
 	"max":   {1, many, ordered, func(in values) values { return best(in, +1) }, "max(x, y...): the largest value"},
-	"clear": {1, 1, same, func(in values) values { in[0].Clear(); return nil }, "clear(m): empties a map, or zeroes a slice"},
+	"clear": {1, 1, clearable, func(in values) values { in[0].Clear(); return nil }, "clear(m): empties a map, or zeroes a slice"},
 
 	"cmp·Compare": {2, 2, twoOrdered(integer), func(in values) values { return one(compare(in[0], in[1])) }, "Compare(x, y) int: -1, 0 or +1"},
 	"cmp·Less":    {2, 2, twoOrdered(boolean), func(in values) values { return one(compare(in[0], in[1]) < 0) }, "Less(x, y) bool"},
@@ -59,7 +59,7 @@ var generics = map[string]generic{
 	"slices·Collect":        {1, 1, slice(itself), func(in values) values { return values{concat(in...)} }, "Collect(s) S"},
 	"slices·Values":         {1, 1, slice(itself), func(in values) values { return in }, "Values(s) S"},
 	"slices·Sorted":         {1, 1, slice(itself), sorted, "Sorted(s) S: a sorted copy"},
-	"slices·Concat":         {1, many, same1, func(in values) values { return values{concat(in...)} }, "Concat(s...) S"},
+	"slices·Concat":         {1, many, sameSlices, func(in values) values { return values{concat(in...)} }, "Concat(s...) S"},
 	"slices·Equal":          {2, 2, slice(boolean, itself), equalSlices, "Equal(a, b) bool"},
 	"slices·Compact":        {1, 1, slice(itself), compact, "Compact(s) S: runs of equal values become one"},
 	"slices·BinarySearch":   {2, 2, search, binarySearch, "BinarySearch(s, v) (int, bool)"},
@@ -226,16 +226,16 @@ func search(c *fast.Comp, in types) (types, types, error) {
 	return params, append(results, c.TypeOf(false)), err
 }
 
-// same is a function of one value that returns nothing.
-func same(_ *fast.Comp, in types) (types, types, error) {
+// clearable takes a map or a slice and returns nothing.
+func clearable(_ *fast.Comp, in types) (types, types, error) {
 	if k := in[0].Kind(); k != reflect.Map && k != reflect.Slice {
 		return nil, nil, fmt.Errorf("<%v> is not a map or slice", in[0])
 	}
 	return in, nil, nil
 }
 
-// same1 takes values of one type and returns another one.
-func same1(_ *fast.Comp, in types) (types, types, error) {
+// sameSlices takes slices of one type and returns another one.
+func sameSlices(_ *fast.Comp, in types) (types, types, error) {
 	if in[0].Kind() != reflect.Slice {
 		return nil, nil, fmt.Errorf("<%v> is not a slice", in[0])
 	}
@@ -366,7 +366,7 @@ func indexFunc(s, f reflect.Value) int {
 }
 
 func concat(in ...reflect.Value) reflect.Value {
-	out := reflect.MakeSlice(in[0].Type(), 0, 0)
+	out := in[0].Slice3(0, 0, 0) // a copy of no slice is none
 	for _, s := range in {
 		out = reflect.AppendSlice(out, s)
 	}
@@ -399,6 +399,7 @@ func compact(in values) values {
 			kept++
 		}
 	}
+	s.Slice(kept, s.Len()).Clear()
 	return values{s.Slice(0, kept)}
 }
 
@@ -410,7 +411,10 @@ func binarySearch(in values) values {
 
 func remove(in values) values {
 	s, i, j := in[0], int(in[1].Int()), int(in[2].Int())
-	return values{reflect.AppendSlice(s.Slice(0, i), s.Slice(j, s.Len()))}
+	s.Slice(i, j) // panics unless i <= j, as the compiled function does
+	out := reflect.AppendSlice(s.Slice(0, i), s.Slice(j, s.Len()))
+	s.Slice(out.Len(), s.Len()).Clear()
+	return values{out}
 }
 
 func insert(in values) values {
@@ -420,6 +424,9 @@ func insert(in values) values {
 }
 
 func repeated(in values) values {
+	if in[1].Int() < 0 {
+		panic("cannot be negative")
+	}
 	out := reflect.MakeSlice(in[0].Type(), 0, 0)
 	for range in[1].Int() {
 		out = reflect.AppendSlice(out, in[0])
@@ -450,6 +457,9 @@ func copyMap(to, from reflect.Value) {
 }
 
 func cloneMap(in values) values {
+	if in[0].IsNil() {
+		return in
+	}
 	out := reflect.MakeMap(in[0].Type())
 	copyMap(out, in[0])
 	return values{out}

@@ -241,6 +241,13 @@ func (in *Interp) setContext(ctx context.Context) {
 	}
 }
 
+// scope is the interpreter of the present scope: an interrupted cell that was left behind keeps its own.
+func (in *Interp) scope() *fast.Interp {
+	in.compile.Lock()
+	defer in.compile.Unlock()
+	return in.gomacro
+}
+
 // parse reads a cell.
 func (in *Interp) parse(g *fast.Interp, file, code string) (nodes []ast.Node, err error) {
 	in.compile.Lock()

@@ -71,6 +71,10 @@ func TestCells(t *testing.T) {
 		{"slices.SortFunc(w, func(a, b string) int { return cmp.Compare(b, a) }); w", "[c b a]"},
 		{"slices.Insert(w, 1, \"x\")", "[c x b a]"},
 		{"slices.Delete([]int{1, 2, 3, 4}, 1, 3)", "[1 4]"},
+		{"c := []int{1, 2, 2}; slices.Compact(c); c", "[1 2 0]"},
+		{"slices.Clone([]int(nil)) == nil", "true"},
+		{"%time timed := 9", ""},
+		{"timed", "9"},
 		{"i, found := slices.BinarySearch([]int{1, 3, 5}, 3); fmt.Sprint(i, found)", "1 true"},
 		{"slices.Concat([]int{1}, []int{2})", "[1 2]"},
 		{"maps.Equal(m, maps.Clone(m))", "true"},
@@ -105,6 +109,8 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 		{"import \"os\"; os.Exit(3)", []string{"a cell cannot end the kernel"}},
 		{"func deep(n int) int { return deep(n) + 1 }; deep(1)", []string{"recursion without an end"}},
 		{"slices.Max(3)", []string{"slices"}},
+		{"import \"slices\"\nslices.Delete([]int{1, 2, 3, 4}, 3, 1)", []string{"panic", "line 2 of the cell"}},
+		{"\n%time\nx := 1\nunknown", []string{"line 4 of the cell"}},
 		{"%nosuch", []string{"%nosuch", "%time"}},
 	} {
 		_, _, err := in.Eval(context.Background(), c.code)

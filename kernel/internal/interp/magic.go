@@ -16,8 +16,8 @@ import (
 const magicHelp = `lines at the top of a cell:
   %help              this text
   %cd DIR            change the folder; without DIR, to the home folder
-  %time              run the rest of the cell and say how long it took
-  %timeit            run the rest of the cell again and again for a second; say the median time
+  %time              run what follows, in this line and below, and say how long it took
+  %timeit            run what follows again and again for a second; say the median time
   %mem               memory that the kernel uses
   %who               names that cells have declared
   %packages          packages that cells can import
@@ -57,8 +57,8 @@ func (in *Interp) magics(ctx context.Context, code string) (string, error) {
 		switch name {
 		case "%%bash":
 			return "", shell(ctx, "bash", "-c", rest)
-		case "%time", "%timeit":
-			return "", in.timed(ctx, rest, name == "%timeit")
+		case "%time", "%timeit": // lines keep their numbers, for errors
+			return "", in.timed(ctx, strings.Repeat("\n", i)+argument+"\n"+rest, name == "%timeit")
 		}
 		if err := in.magicLine(name, argument); err != nil {
 			return "", err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/token"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,14 +54,7 @@ func reachable(path string) bool {
 
 // packages lists what cells can import.
 func packages() []string {
-	var paths []string
-	for p := range imports.Packages {
-		if reachable(p) {
-			paths = append(paths, p)
-		}
-	}
-	slices.Sort(paths)
-	return paths
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(imports.Packages)), func(path string) bool { return !reachable(path) })
 }
 
 // instead says what to do about a package that is not there.

@@ -240,10 +240,6 @@ func (in *Interp) Left() string {
 	if len(in.goroutines.left) == 0 {
 		return ""
 	}
-	var where []string
-	for _, w := range in.goroutines.left {
-		where = append(where, w)
-	}
-	slices.Sort(where)
+	where := slices.Sorted(maps.Values(in.goroutines.left))
 	return "still inside compiled code that does not look at ctx, from interrupted cells: " + strings.Join(where, "; ")
 }

@@ -32,7 +32,7 @@ func (in *Interp) settle(g *fast.Interp) {
 }
 
 // forward is the type that gomacro writes in place of one that is still being defined.
-var forward = reflect.TypeOf((*xreflect.Forward)(nil)).Elem()
+var forward = reflect.TypeFor[xreflect.Forward]()
 
 // mentions tells whether a type is made of another, names not looked behind.
 func mentions(t, other reflect.Type) bool {

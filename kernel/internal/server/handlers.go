@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/kvnotes/kvnotes/kernel/internal/wire"
@@ -47,9 +48,7 @@ func (s *Server) answer(on *socket, m *wire.Message) {
 
 func (s *Server) kernelInfo(*wire.Message) (content, error) {
 	c := content{"protocol_version": wire.Version}
-	for k, v := range s.options.Info {
-		c[k] = v
-	}
+	maps.Copy(c, s.options.Info)
 	return c, nil
 }
 

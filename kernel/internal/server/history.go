@@ -1,11 +1,12 @@
 package server
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -33,21 +34,20 @@ func openHistory(name string) *history {
 	if name == "" {
 		return h
 	}
-	if f, err := os.Open(name); err == nil {
-		lines := bufio.NewScanner(f)
-		lines.Buffer(nil, 16<<20)
-		for lines.Scan() {
-			var e entry
-			if json.Unmarshal(lines.Bytes(), &e) == nil {
-				h.entries = append(h.entries, e)
-				h.session = max(h.session, e.Session+1)
-			}
+	text, _ := os.ReadFile(name) // there is none before the first session
+	for line := range bytes.Lines(text) {
+		var e entry
+		if json.Unmarshal(line, &e) == nil {
+			h.entries = append(h.entries, e)
+			h.session = max(h.session, e.Session+1)
 		}
-		f.Close()
 	}
 	h.entries = h.entries[max(0, len(h.entries)-mostEntries):]
 	if os.MkdirAll(filepath.Dir(name), 0o700) == nil {
 		h.file, _ = os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	}
+	if h.file != nil && len(text) > 0 && text[len(text)-1] != '\n' {
+		_, _ = h.file.WriteString("\n") // a killed kernel left half a line, which must not spoil the next one
 	}
 	return h
 }
@@ -99,7 +99,7 @@ func (h *history) find(r historyRequest) [][]interface{} {
 				continue
 			}
 		case "search":
-			if ok, err := path.Match(r.Pattern, e.Code); err != nil || !ok {
+			if !fits(r.Pattern, e.Code) {
 				continue
 			}
 		}
@@ -120,6 +120,12 @@ func (h *history) find(r historyRequest) [][]interface{} {
 		rows = append(rows, []interface{}{e.Session, e.Line, e.Code})
 	}
 	return rows
+}
+
+// fits matches a pattern with *, ? and [] as path.Match does, for which a slash is a letter like others here.
+func fits(pattern, code string) bool {
+	ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(code, "/", "\x00"))
+	return err == nil && ok
 }
 
 // unique keeps the last entry of each code.

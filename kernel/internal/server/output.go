@@ -22,7 +22,7 @@ type stream struct {
 	name    string
 	read    *os.File
 	write   *os.File
-	mark    []byte        // written behind everything else, to know that all before has been read
+	mark    []byte        // written behind everything else, to know that all before has been read; its first byte is never part of text
 	reached chan struct{} // the mark was read
 	ended   chan struct{}
 	use     sync.Mutex
@@ -30,23 +30,24 @@ type stream struct {
 
 // captureOutput starts to catch; emit is called with what was written.
 func captureOutput(emit func(name, text string)) (*output, error) {
-	o := &output{}
+	o := &output{restore: func() {}}
 	for _, name := range []string{"stdout", "stderr"} {
 		r, w, err := os.Pipe()
 		if err != nil {
+			o.close()
 			return nil, fmt.Errorf("capturing %s: %w", name, err)
 		}
-		s := &stream{name: name, read: r, write: w, mark: make([]byte, 24), reached: make(chan struct{}), ended: make(chan struct{})}
-		if _, err := rand.Read(s.mark); err != nil {
-			return nil, err
-		}
-		s.mark[0] = 0xff // never part of text
+		s := &stream{name: name, read: r, write: w, mark: append([]byte{0xff}, rand.Text()...), reached: make(chan struct{}), ended: make(chan struct{})}
 		o.streams = append(o.streams, s)
 		go s.copy(emit)
 	}
-	var err error
-	o.restore, err = redirect(o.streams[0].write, o.streams[1].write)
-	return o, err
+	restore, err := redirect(o.streams[0].write, o.streams[1].write)
+	if err != nil {
+		o.close()
+		return nil, fmt.Errorf("capturing what cells write: %w", err)
+	}
+	o.restore = restore
+	return o, nil
 }
 
 const (

@@ -101,11 +101,21 @@ func New(c Connection, o Options) (*Server, error) {
 	} {
 		*open.to = &socket{Socket: open.make(ctx)}
 		if err := (*open.to).Listen(c.address(open.port)); err != nil {
-			stop()
-			return nil, fmt.Errorf("listening on %s: %w", c.address(open.port), err)
+			s.close()
+			return nil, errors.Join(fmt.Errorf("listening on %s: %w", c.address(open.port), err), s.history.close())
 		}
 	}
 	return s, nil
+}
+
+// close ends the loops and closes the sockets that are open.
+func (s *Server) close() {
+	s.stop()
+	for _, k := range []*socket{s.shell, s.control, s.stdin, s.heartbeat, s.iopub} {
+		if k != nil {
+			k.Close()
+		}
+	}
 }
 
 // Run serves until a shutdown is asked for or ctx ends.
@@ -127,18 +137,14 @@ func (s *Server) Run(ctx context.Context) error {
 		func() { s.receive(s.control, s.fromControl) },
 		func() { s.receive(s.stdin, s.fromStdin) },
 	} {
-		loops.Add(1)
-		go func() { defer loops.Done(); loop() }()
+		loops.Go(loop)
 	}
 	select {
 	case <-ctx.Done():
 	case <-s.ended.Done():
 	}
 	s.Interrupt()
-	s.stop()
-	for _, k := range []*socket{s.shell, s.control, s.stdin, s.heartbeat, s.iopub} {
-		k.Close()
-	}
+	s.close()
 	loops.Wait()
 	return s.history.close()
 }

@@ -380,15 +380,17 @@ func TestHistoryIsKept(t *testing.T) {
 	h := openHistory(name)
 	defer h.close()
 	h.add(1, "now")
+	h.add(2, "half of it is a / b, see c/d")
 	for _, c := range []struct {
 		ask  historyRequest
 		want string
 	}{
-		{historyRequest{Access: "tail", N: 2}, "[[2 3 a := 1] [3 1 now]]"},
+		{historyRequest{Access: "tail", N: 2}, "[[3 1 now] [3 2 half of it is a / b, see c/d]]"},
 		{historyRequest{Access: "range", Session: -1, Start: 1, Stop: 3}, "[[2 1 a := 1] [2 2 b := 2]]"},
-		{historyRequest{Access: "range", Session: 0}, "[[3 1 now]]"},
+		{historyRequest{Access: "range", Session: 0, Stop: 2}, "[[3 1 now]]"},
 		{historyRequest{Access: "search", Pattern: "a*", Unique: true}, "[[2 3 a := 1]]"},
 		{historyRequest{Access: "search", Pattern: "b*", N: 1}, "[[2 2 b := 2]]"},
+		{historyRequest{Access: "search", Pattern: "*of*/*"}, "[[3 2 half of it is a / b, see c/d]]"}, // a slash is a letter
 	} {
 		if got := fmt.Sprint(h.find(c.ask)); got != c.want {
 			t.Errorf("%+v: got %s, want %s", c.ask, got, c.want)
@@ -402,5 +404,9 @@ func TestHistoryIsKept(t *testing.T) {
 	defer again.close()
 	if again.session != 8 {
 		t.Errorf("the session is %d", again.session)
+	}
+	again.add(1, "after it")
+	if kept := openHistory(name); fmt.Sprint(kept.entries) != "[{7 1 x} {8 1 after it}]" {
+		t.Errorf("kept is %v", kept.entries)
 	}
 }
