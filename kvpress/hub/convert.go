@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,7 +63,7 @@ func (f family) huggingFaceName(name string) (string, bool) {
 }
 
 // Convert turns a GGUF file of a Llama, Qwen2, Qwen3, Phi3 or Gemma3 into a Hugging Face folder with weights in bfloat16.
-// The folder must be there. Of the tokenizer, GGUF does not tell which tokens take the blanks beside them. Open takes
+// The weights come last: without them, no folder is a model. Of the tokenizer, GGUF does not tell which tokens take the blanks beside them. Open takes
 // such files as they are.
 func Convert(ctx context.Context, path, dir string, p Progress) error {
 	p = p.of(ctx)
@@ -86,7 +86,7 @@ func Convert(ctx context.Context, path, dir string, p Progress) error {
 		p.tell("convert", int64(i+1), int64(len(tensors)))
 	}
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+		if err := replace(filepath.Join(dir, name), content); err != nil {
 			return err
 		}
 	}
@@ -155,7 +155,7 @@ func translate(g *weights.GGUF, path string) (tensors []weights.Tensor, files ma
 // restoreRows undoes what GGUF does to the rows of query and key projections: there the two channels of a rotating
 // pair lie beside each other, here they are half a head apart.
 func restoreRows(t *weights.Tensor, heads int) error {
-	if len(t.Shape) != 2 || t.Shape[0]%(2*heads) != 0 {
+	if len(t.Shape) != 2 || heads < 1 || t.Shape[0]/2 < heads || t.Shape[0]%(2*heads) != 0 {
 		return fmt.Errorf("shape %v does not divide into %d heads", t.Shape, heads)
 	}
 	out := make([]byte, len(t.Data))
@@ -197,7 +197,7 @@ func readSizes(g *weights.GGUF) (s sizes, err error) {
 	}
 	var ok bool
 	if s.family, ok = families[s.architecture]; !ok {
-		return s, fmt.Errorf("GGUF architecture %q is not supported (supported: gemma3, llama, phi3, qwen2, qwen3)", s.architecture)
+		return s, fmt.Errorf("GGUF architecture %q is not supported (supported: %s)", s.architecture, strings.Join(slices.Sorted(maps.Keys(families)), ", "))
 	}
 	for _, f := range []struct {
 		to       *int

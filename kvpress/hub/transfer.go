@@ -18,12 +18,12 @@ import (
 // A temporary error may be gone after a while.
 type temporary struct{ error }
 
+func (t temporary) Unwrap() error { return t.error }
+
 // A step is a temporary error after something was reached that never had been before.
 type step struct{ error }
 
 func (s step) Unwrap() error { return s.error }
-
-func (t temporary) Unwrap() error { return t.error }
 
 // A slowDown is the server's wish to be asked later.
 type slowDown struct{ after time.Duration }
@@ -42,11 +42,12 @@ func (c *client) try(ctx context.Context, f func() error) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		var wish slowDown
-		if errors.As(err, new(step)) {
+		if _, reached := errors.AsType[step](err); reached {
 			attempt, pause = 0, c.pause
 		}
-		if err == nil || attempt >= c.attempts || !errors.As(err, new(temporary)) && !errors.As(err, &wish) {
+		_, passes := errors.AsType[temporary](err)
+		wish, wished := errors.AsType[slowDown](err)
+		if err == nil || attempt >= c.attempts || !passes && !wished {
 			return err
 		}
 		select {
@@ -151,7 +152,7 @@ func (c *client) fetch(ctx context.Context, address, path string, f remoteFile, 
 			if errors.Is(err, errNoSuchRange) {
 				return errors.Join(temporary{err}, restart())
 			}
-			if lost := (temporary{}); errors.As(err, &lost) && have > most {
+			if lost, ok := errors.AsType[temporary](err); ok && have > most {
 				most = have
 				return step{lost}
 			}

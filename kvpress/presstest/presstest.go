@@ -3,7 +3,7 @@
 //
 //	err := presstest.CheckScorer(MyScorer{})
 //
-// Shapes and units: the invented layer has 3 KV heads, 6 query heads and 8 channels; a ratio is the share of pairs removed.
+// Shapes and units: an invented layer has 3 KV heads and 6 query heads of 16 channels; a ratio is the share of pairs removed.
 package presstest
 
 import (
@@ -27,7 +27,8 @@ const context = 301
 //   - it changes nothing, and gives the same plan for the same layer, also from several goroutines;
 //   - equal scores, short contexts, heads of different lengths and keys that are no numbers lead to a plan that fits
 //     or to an error, never to a panic.
-func Check(p kvpress.Press) error {
+func Check(p kvpress.Press) (err error) {
+	defer recovered(&err)
 	if err := checkName(p.Name()); err != nil {
 		return err
 	}
@@ -46,7 +47,8 @@ func Check(p kvpress.Press) error {
 //   - it gives one number for every pair, none of them NaN;
 //   - a budget is met exactly: a ratio of 0 keeps all, others keep what KeepCount says;
 //   - positions it forces are kept, also when all scores are equal.
-func CheckScorer(s kvpress.Scorer) error {
+func CheckScorer(s kvpress.Scorer) (err error) {
+	defer recovered(&err)
 	if err := checkName(s.Name()); err != nil {
 		return err
 	}
@@ -86,7 +88,7 @@ func checkPlans(p kvpress.Press) error {
 		return err
 	}
 	if !reflect.DeepEqual(before, after) {
-		return fmt.Errorf("it changed the keys or values of the layer: work on what the verbs return, which is a copy")
+		return errors.New("it changed the keys or values of the layer: work on what the verbs return, which is a copy")
 	}
 	if err := checkRepeats(p, layers, first); err != nil {
 		return err
@@ -101,8 +103,7 @@ func checkPlans(p kvpress.Press) error {
 	}
 	for _, l := range odd {
 		plan, err := guarded(p, l)
-		var broke panicked
-		if errors.As(err, &broke) {
+		if _, broke := errors.AsType[panicked](err); broke {
 			return fmt.Errorf("with %v pairs: %w", l.Lens, err)
 		}
 		if err == nil && plan.Wait == nil {
@@ -119,11 +120,7 @@ func checkRepeats(p kvpress.Press, layers []*kvpress.Layer, first []kvpress.Plan
 	var wait sync.WaitGroup
 	again, errs := make([][]kvpress.Plan, 4), make([]error, 4)
 	for i := range again {
-		wait.Add(1)
-		go func() {
-			defer wait.Done()
-			again[i], errs[i] = plans(p, layers)
-		}()
+		wait.Go(func() { again[i], errs[i] = plans(p, layers) })
 	}
 	wait.Wait()
 	for i := range again {
@@ -140,10 +137,10 @@ func checkRepeats(p kvpress.Press, layers []*kvpress.Layer, first []kvpress.Plan
 }
 
 // plans asks for the plans of all layers, settles those that wait, and checks that they fit.
-func plans(p kvpress.Press, layers []*kvpress.Layer) ([]kvpress.Plan, error) {
-	all := make([]kvpress.Plan, len(layers))
+func plans(p kvpress.Press, layers []*kvpress.Layer) (all []kvpress.Plan, err error) {
+	defer recovered(&err)
+	all = make([]kvpress.Plan, len(layers))
 	for i, l := range layers {
-		var err error
 		if all[i], err = guarded(p, l); err != nil {
 			return nil, err
 		}
@@ -166,12 +163,15 @@ type panicked struct{ value any }
 
 func (p panicked) Error() string { return fmt.Sprintf("it panicked: %v: return an error", p.value) }
 
+// recovered turns a panic into an error.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = panicked{r}
+	}
+}
+
 func guarded(p kvpress.Press, l *kvpress.Layer) (plan kvpress.Plan, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = panicked{r}
-		}
-	}()
+	defer recovered(&err)
 	return p.Plan(l)
 }
 

@@ -52,6 +52,9 @@ func TestCheckFindsBrokenPromises(t *testing.T) {
 	tests := map[string]bad{
 		"name is empty": {"", func(l *kvpress.Layer) (kvpress.Plan, error) { return kvpress.KeepAll(l), nil }},
 		"panicked":      {"panics", func(l *kvpress.Layer) (kvpress.Plan, error) { panic("oh") }},
+		"panicked: later": {"waits", func(l *kvpress.Layer) (kvpress.Plan, error) {
+			return kvpress.Plan{Wait: func([]kvpress.Plan) error { panic("later") }}, nil
+		}},
 		"ascending": {"outside", func(l *kvpress.Layer) (kvpress.Plan, error) {
 			p := kvpress.KeepAll(l)
 			p.Keep[0][0] = l.Len
@@ -68,6 +71,15 @@ func TestCheckFindsBrokenPromises(t *testing.T) {
 		if err := presstest.Check(p); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v does not say %q", p.name, err, want)
 		}
+	}
+}
+
+func TestCheckOfNothing(t *testing.T) {
+	if err := presstest.Check(nil); err == nil {
+		t.Error("no press keeps all promises")
+	}
+	if err := presstest.CheckScorer(nil); err == nil {
+		t.Error("no scorer keeps all promises")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -56,9 +57,7 @@ func (t *Tokenizer) Chat(messages []Message, addGenerationPrompt bool, vars map[
 			values[name] = text
 		}
 	}
-	for k, v := range vars {
-		values[k] = v
-	}
+	maps.Copy(values, vars)
 	text, err := render(t.template, values)
 	if err != nil {
 		return "", fmt.Errorf("chat template: %w", err)
@@ -101,7 +100,7 @@ func strftime(t time.Time, format string) (string, error) {
 			continue
 		}
 		i++
-		short := format[i] == '-' && i+1 < len(format) // %-d has no leading zero
+		short := format[i] == '-' && i+1 < len(format) // %-d has no leading zeros
 		if short {
 			i++
 		}
@@ -110,7 +109,11 @@ func strftime(t time.Time, format string) (string, error) {
 		case format[i] == '%':
 			out.WriteByte('%')
 		case ok && short:
-			out.WriteString(strings.TrimPrefix(t.Format(layout), "0"))
+			text := t.Format(layout)
+			for len(text) > 1 && (text[0] == '0' || text[0] == ' ') {
+				text = text[1:]
+			}
+			out.WriteString(text)
 		case ok:
 			out.WriteString(t.Format(layout))
 		default:

@@ -216,10 +216,16 @@ func readPostProcessor(c *component) (before, after []int, err error) {
 				switch {
 				case p.Sequence != nil && !seen:
 					seen = true
-				case p.SpecialToken != nil && seen:
-					after = append(after, s.Special[p.SpecialToken.ID].IDs...)
 				case p.SpecialToken != nil:
-					before = append(before, s.Special[p.SpecialToken.ID].IDs...)
+					special, ok := s.Special[p.SpecialToken.ID]
+					if !ok {
+						return nil, nil, fmt.Errorf("post_processor %q: the template names %q, which is not among its special_tokens", s.Type, p.SpecialToken.ID)
+					}
+					if seen {
+						after = append(after, special.IDs...)
+					} else {
+						before = append(before, special.IDs...)
+					}
 				default:
 					return nil, nil, fmt.Errorf("post_processor %q: a part of the template is neither a special token nor the text, once", s.Type)
 				}

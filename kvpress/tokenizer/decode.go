@@ -10,8 +10,9 @@ import (
 // readDecoder makes what turns tokens into text. Steps that work on the beginning of a text are left out of shown, with
 // which single tokens are shown.
 func readDecoder(c *component) (steps, shown []func(parts []string) []string, err error) {
+	const supported = "ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip"
 	if c == nil {
-		return nil, nil, unknown("decoder", "none", "ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip")
+		return nil, nil, unknown("decoder", "none", supported)
 	}
 	for _, s := range flat(c, func(c component) []component { return c.Decoders }) {
 		switch s.Type {
@@ -51,7 +52,7 @@ func readDecoder(c *component) (steps, shown []func(parts []string) []string, er
 			}))
 			shown = append(shown, each(func(_ int, part string) string { return strings.ReplaceAll(part, s.Replacement, " ") }))
 		default:
-			return nil, nil, unknown("decoder", s.Type, "ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip")
+			return nil, nil, unknown("decoder", s.Type, supported)
 		}
 	}
 	return steps, shown, nil
@@ -144,24 +145,15 @@ func decoded(parts []string, steps []func(parts []string) []string) string {
 func (t *Tokenizer) Answer(ids []int) string {
 	text := t.Decode(ids, true)
 	if t.config.CleanUp {
-		text = tidy.Replace(text)
+		for _, r := range tidy { // one after the other, as strings.Replacer does not
+			text = strings.ReplaceAll(text, r[0], r[1])
+		}
 	}
 	return text
 }
 
 // tidy is transformers' clean_up_tokenization.
-var tidy = tidier{" .", ".", " ?", "?", " !", "!", " ,", ",", " ' ", "'", " n't", "n't", " 'm", "'m", " 's", "'s", " 've", "'ve", " 're", "'re"}
-
-// A tidier replaces one text after the other: old, new, old, new, ...
-type tidier []string
-
-// Replace does the replacements in order.
-func (r tidier) Replace(text string) string {
-	for i := 0; i < len(r); i += 2 {
-		text = strings.ReplaceAll(text, r[i], r[i+1])
-	}
-	return text
-}
+var tidy = [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}}
 
 // Token is one token as text, to be shown: a part of a letter becomes the replacement character.
 func (t *Tokenizer) Token(id int) string {

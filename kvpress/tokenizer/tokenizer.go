@@ -9,6 +9,7 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"unicode/utf8"
 )
@@ -151,6 +152,11 @@ func (t *Tokenizer) read(f file) (err error) {
 			text = normalise(text)
 		}
 		t.addedAfter.add(text, a)
+	}
+	for _, id := range slices.Concat(t.before, t.after) {
+		if id < 0 || id >= len(t.known) || !t.known[id] {
+			return fmt.Errorf("post_processor: there is no token %d to put around texts", id)
+		}
 	}
 	return nil
 }

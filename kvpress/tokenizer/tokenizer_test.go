@@ -91,6 +91,40 @@ func TestUnknownPartsAreRefusedByName(t *testing.T) {
 	}
 }
 
+// TestTokensAroundTextsAreThere: what stands around every text must be a token, or a prompt would be read without it.
+func TestTokensAroundTextsAreThere(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "needle", "model", "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for special, want := range map[string]string{
+		`{}`:                          "<s>",
+		`{"<s>":{"ids":[123456789]}}`: "123456789",
+		`{"<s>":{"ids":[-1]}}`:        "-1",
+		`{"<s>":{"ids":[0]}}`:         "",
+	} {
+		var f map[string]json.RawMessage
+		if err := json.Unmarshal(text, &f); err != nil {
+			t.Fatal(err)
+		}
+		f["post_processor"] = json.RawMessage(`{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}],"special_tokens":` + special + `}`)
+		changed, err := json.Marshal(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(changed, nil, nil); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("special tokens %s: %v", special, err)
+		}
+	}
+}
+
+func TestDatesWithoutZeros(t *testing.T) {
+	at := time.Date(2024, 1, 5, 0, 7, 0, 0, time.UTC)
+	if got, err := strftime(at, "%j %-j %d %-d %e %-e %-M %-H %-m"); err != nil || got != "005 5 05 5  5 5 7 0 1" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestLongWordsAreNotSlow(t *testing.T) {
 	tok := needle(t)
 	began := time.Now()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 
 	"github.com/edsrzf/mmap-go"
@@ -22,21 +21,9 @@ type GGUF struct {
 
 // OpenGGUF maps a file into memory.
 func OpenGGUF(path string) (*GGUF, error) {
-	file, err := os.Open(path)
+	data, err := mapped(path)
 	if err != nil {
 		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() == 0 {
-		return nil, fmt.Errorf("%s is empty: fetch it again", path)
-	}
-	data, err := mmap.Map(file, mmap.RDONLY, 0)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	g, err := parseGGUF(path, data)
 	if err != nil {

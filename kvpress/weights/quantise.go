@@ -3,6 +3,7 @@ package weights
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -40,10 +41,9 @@ var ggufTypes = map[uint32]DType{0: F32, 1: F16, 2: Q4_0, 3: Q4_1, 8: Q8_0, 12: 
 
 func supported() string {
 	var names []string
-	for _, t := range ggufTypes {
+	for _, t := range slices.Sorted(maps.Values(ggufTypes)) {
 		names = append(names, string(t))
 	}
-	slices.Sort(names)
 	return strings.Join(names, ", ")
 }
 
@@ -77,6 +77,9 @@ func (t Tensor) Rounded(to DType) (Tensor, error) {
 	}
 	out := Tensor{Name: t.Name, DType: to, Shape: t.Shape}
 	if t.DType == Q4_0 && to == Q4_1 {
+		if err := t.whole(packings[Q4_0]); err != nil {
+			return Tensor{}, err
+		}
 		out.Data = fourBits(t.Data)
 		return out, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -72,10 +73,10 @@ func (t Tensor) Float32() ([]float32, error) {
 	if !ok {
 		return nil, fmt.Errorf("tensor %s is %s: numbers of type F32, BF16 or F16, or of a GGUF file, are wanted", t.Name, t.DType)
 	}
-	x := make([]float32, t.Elements())
-	if len(x)%p.numbers != 0 || len(t.Data) != len(x)/p.numbers*p.bytes {
-		return nil, fmt.Errorf("tensor %s of shape %v and type %s has %d bytes, not those of whole blocks", t.Name, t.Shape, t.DType, len(t.Data))
+	if err := t.whole(p); err != nil {
+		return nil, err
 	}
+	x := make([]float32, t.Elements())
 	const task = 1 << 14 // numbers, whole blocks of any type
 	tensor.Parallel((len(x)+task-1)/task, func(i int) {
 		to, from := x[i*task:min(len(x), (i+1)*task)], t.Data[i*task/p.numbers*p.bytes:]
@@ -88,6 +89,14 @@ func (t Tensor) Float32() ([]float32, error) {
 		}
 	})
 	return x, nil
+}
+
+// whole checks that the data is as long as the shape says.
+func (t Tensor) whole(p packing) error {
+	if n := t.Elements(); n < 0 || n%p.numbers != 0 || len(t.Data) != n/p.numbers*p.bytes {
+		return fmt.Errorf("tensor %s of shape %v and type %s has %d bytes, not those of whole blocks", t.Name, t.Shape, t.DType, len(t.Data))
+	}
+	return nil
 }
 
 // A File is a set of named tensors, in one file or several.
@@ -164,30 +173,40 @@ func OpenFolder(dir string) (*File, error) {
 }
 
 func (f *File) mapFile(path string) error {
-	file, err := os.Open(path)
+	data, err := mapped(path)
 	if err != nil {
 		return err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	if info.Size() == 0 {
-		return fmt.Errorf("%s is empty: fetch it again", path)
-	}
-	data, err := mmap.Map(file, mmap.RDONLY, 0)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	f.mapped = append(f.mapped, data)
 	return f.add(path, data)
 }
 
+// mapped maps a file into memory.
+func mapped(path string) (mmap.MMap, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() == 0 {
+		return nil, fmt.Errorf("%s is empty: fetch it again", path)
+	}
+	data, err := mmap.Map(file, mmap.RDONLY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, nil
+}
+
 // longestHeader is the longest header that safetensors files may have.
 const longestHeader = 100 << 20
 
-// ReadHeader reads the names, types and shapes at the beginning of a safetensors file, and no numbers: Data stays nil.
+// ReadHeader reads the names, types and shapes at the beginning of a safetensors file, and no numbers: Data stays nil. The
+// tensors are sorted by name.
 func ReadHeader(r io.Reader) ([]Tensor, error) {
 	var size uint64
 	if err := binary.Read(r, binary.LittleEndian, &size); err != nil {
@@ -202,7 +221,8 @@ func ReadHeader(r io.Reader) ([]Tensor, error) {
 		return nil, fmt.Errorf("safetensors header: %w", err)
 	}
 	var list []Tensor
-	for name, t := range header {
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		t := header[name]
 		if name == "__metadata__" {
 			continue
 		}
@@ -263,14 +283,13 @@ func (f *File) Tensor(name string) (Tensor, error) {
 	}
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	var near []string
-	for other := range f.tensors {
+	for _, other := range f.Names() {
 		if strings.HasSuffix(other, last) && len(near) < 3 {
 			near = append(near, other)
 		}
 	}
 	hint := ""
 	if len(near) > 0 {
-		slices.Sort(near)
 		hint = ": there are " + strings.Join(near, ", ")
 	}
 	return Tensor{}, fmt.Errorf("%s holds no tensor %s%s", f.name, name, hint)
@@ -290,14 +309,7 @@ func (f *File) Forget(t Tensor) {
 }
 
 // Names lists the tensors, sorted.
-func (f *File) Names() []string {
-	var names []string
-	for name := range f.tensors {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.tensors)) }
 
 // Metadata is what the file says of itself.
 func (f *File) Metadata() map[string]string { return f.metadata }

@@ -302,3 +302,16 @@ func FuzzIndex(f *testing.F) {
 		})
 	})
 }
+
+func TestTensorsThatLie(t *testing.T) {
+	for _, to := range []DType{BF16, Q4_1, Q8_0} {
+		for _, lie := range []Tensor{
+			{Name: "short", DType: Q4_0, Shape: []int{1, 32}, Data: make([]byte, 5)},
+			{Name: "negative", DType: F32, Shape: []int{-1, 4}},
+		} {
+			if _, err := lie.Rounded(to); err == nil || !strings.Contains(err.Error(), lie.Name) {
+				t.Errorf("%s as %s: %v", lie.Name, to, err)
+			}
+		}
+	}
+}

@@ -9,7 +9,7 @@ import (
 	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
-// A trainer makes the catalogue entry of a method from the weights that the reference invented for it.
+// trainers make the catalogue entries of methods from the weights that the reference invented for them.
 var trainers = map[string]func(*Group, *Spec) (kvpress.Method, error){
 	"QFilterPress":                (*Group).qfilter,
 	"ExpectedAttentionStatsPress": (*Group).statistics,
