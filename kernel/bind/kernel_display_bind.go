@@ -100,7 +100,7 @@ func init() {
 	})
 	document(map[string]string{
 		"github.com/kvnotes/kvnotes/kernel/display":                             "package display\n\nPackage display is what notebook cells call to show things. Its names and conventions are those of the\ngophernotes kernel, so that notebooks and libraries made for it work unchanged: a value is shown by what its\nmethods return (HTML, SVG, PNG, Markdown, ... or SimpleRender), and functions such as HTML make values to show.",
-		"github.com/kvnotes/kvnotes/kernel/display.Any":                         "func Any(format string, value interface{}) Data\n\nAny is Auto with a format given for strings and bytes.",
+		"github.com/kvnotes/kvnotes/kernel/display.Any":                         "func Any(format string, value interface{}) Data\n\nAny is Auto with a format given for strings and bytes. A reader that fails is shown by its error.",
 		"github.com/kvnotes/kvnotes/kernel/display.Auto":                        "func Auto(value interface{}) Data\n\nAuto shows a value as it wants to be shown, bytes by what they look like, and anything else as text.",
 		"github.com/kvnotes/kvnotes/kernel/display.Bar":                         "type Bar struct {\n\tmu\tsync.Mutex\n\ttitle\tstring\n\ttotal\tint64\n\tdone\tint64\n\tstart\ttime.Time\n\tdrawn\ttime.Time\n\thandle\tHandle\n\tshown\tbool\n\tended\tbool\t// all steps were done when it was last set\n}\n\nA Bar shows how far something is, in one line that changes in place.",
 		"github.com/kvnotes/kvnotes/kernel/display.Bar.Add":                     "func (b *Bar) Add(n int64)\n\nAdd takes n steps.",

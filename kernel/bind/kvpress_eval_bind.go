@@ -152,7 +152,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/eval.Report.PrefillSeconds":   "func (r *Report) PrefillSeconds() (spent, saved float64)\n\nPrefillSeconds are how long reading the contexts took, and how much longer it would have taken to read them again for\nevery press.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Report.Records":          "Records []Record\n\nin the order of the sweep",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Report.Resumed":          "Resumed int\n\nof them, that an earlier run had made",
-		"github.com/kvnotes/kvnotes/kvpress/eval.Report.Save":             "func (r *Report) Save(path string) error\n\nSave writes the report to a file of results.",
+		"github.com/kvnotes/kvnotes/kvpress/eval.Report.Save":             "func (r *Report) Save(path string) error\n\nSave writes the report to a file of results, compressed by gzip if it is called .gz, as Load reads it.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Report.Scores":           "func (r *Report) Scores() []Score\n\nScores are how each press did over all tasks, in the order of the sweep.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Report.ScoresOf":         "func (r *Report) ScoresOf(task string) []Score\n\nScoresOf are how each press did in a task.",
 		"github.com/kvnotes/kvnotes/kvpress/eval.Report.String":           "func (r *Report) String() string\n\nString is a table of the scores, of each task and of all, and a line that says what reading once saved.",

@@ -70,7 +70,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kvpress/weights.Q4_0":            "const Q4_0 DType = \"Q4_0\"\n\n32 numbers share a scale; 4 bits around 0",
 		"github.com/kvnotes/kvnotes/kvpress/weights.Q4_1":            "const Q4_1 DType = \"Q4_1\"\n\n32 numbers share a scale and a minimum; 4 bits",
 		"github.com/kvnotes/kvnotes/kvpress/weights.Q8_0":            "const Q8_0 DType = \"Q8_0\"\n\n32 numbers share a scale; 8 bits",
-		"github.com/kvnotes/kvnotes/kvpress/weights.ReadHeader":      "func ReadHeader(r io.Reader) ([]Tensor, error)\n\nReadHeader reads the names, types and shapes at the beginning of a safetensors file, and no numbers: Data stays nil.",
+		"github.com/kvnotes/kvnotes/kvpress/weights.ReadHeader":      "func ReadHeader(r io.Reader) ([]Tensor, error)\n\nReadHeader reads the names, types and shapes at the beginning of a safetensors file, and no numbers: Data stays nil. The\ntensors are sorted by name.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.Tensor":          "type Tensor struct {\n\tName\tstring\n\tDType\tDType\n\tShape\t[]int\n\tData\t[]byte\n}\n\nA Tensor is a named array of numbers: little endian, row after row. Data is a view into the file.",
 		"github.com/kvnotes/kvnotes/kvpress/weights.Tensor.DType":    "DType DType",
 		"github.com/kvnotes/kvnotes/kvpress/weights.Tensor.Data":     "Data []byte",
