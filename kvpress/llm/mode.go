@@ -12,8 +12,9 @@ import (
 type Options struct {
 	// Weights is how matrices are held: "bf16"; "int8", codes of 8 bits, 32 of which share a scale; "4bit", codes of 4
 	// bits, 32 of which share a scale and a minimum, with the table of tokens and the output head in int8. Empty or
-	// "stored" means as they are in the file: bfloat16 and float32, or the groups of a GGUF file. Quantised weights
-	// multiply with float32 and are an approximation of the model, so answers may differ. The environment variable
+	// "stored" means as they are in the file: bfloat16 and float32, or the groups of a GGUF file. Quantised weights are an
+	// approximation of the model, so answers may differ. They multiply with float32; on the processor a single token's
+	// activations are rounded first, to a millionth of the largest of each 32. The environment variable
 	// KVNOTES_WEIGHTS says what empty means on a machine with little memory; the needle model, which is small, stays as it is.
 	Weights string
 	// Prefills is a folder in which prefills are kept. A context of 1,024 tokens or more that is read with the record Full is

@@ -86,7 +86,8 @@ type attention struct {
 	pages  Pages
 	scale  float32
 	window int
-	before int // pairs that every row may see
+	before int  // pairs that every row may see
+	few    bool // rows, so that pairs are read from memory for them alone
 
 	from         int // the block at hand begins with this pair
 	keys, values [][]float32
@@ -105,6 +106,7 @@ var attentions = sync.Pool{New: func() interface{} { return new(attention) }}
 func (s *attention) begin(q Mat, group int, p Pages, scale float32, window int) {
 	s.q, s.group, s.pages, s.scale, s.window = q, group, p, scale, window
 	s.before = p.Len - q.Rows/group
+	s.few = q.Rows <= tileRows()
 	s.width = (p.Dim + tileCols - 1) / tileCols * tileCols
 	s.scores, s.sums = grown(s.scores, tileRows()*blockPairs), grown(s.sums, tileRows()*s.width)
 	s.picked = nil
@@ -165,7 +167,7 @@ func (s *attention) weigh(r, rows int) {
 	end = min(end, s.pages.Len-s.from)
 	whole := (end + PageRows - 1) / PageRows * PageRows
 	for at := start; at < whole; at += PageRows {
-		s.score(s.scores[at:], blockPairs, r, rows, s.pages.List[(s.from+at)/PageRows].Channels, s.keys[at/PageRows:][:1])
+		s.score(s.scores[at:], blockPairs, r, rows, at/PageRows)
 	}
 	s.part.reset(rows)
 	for i := range rows {
@@ -179,6 +181,10 @@ func (s *attention) weigh(r, rows int) {
 		s.part.top[i] = Max(row[hidden:seen]) * s.scale
 		s.part.sum[i] = expSum(row[hidden:seen], s.scale, s.part.top[i])
 	}
+	if s.few {
+		s.takeFew(rows, start, end)
+		return
+	}
 	pages, rest := end/PageRows, end%PageRows
 	for c := 0; c < s.width; c += tileCols {
 		s.take(c, rows, start, s.values[start/PageRows:pages], PageRows, false)
@@ -186,6 +192,14 @@ func (s *attention) weigh(r, rows int) {
 			s.take(c, rows, pages*PageRows, s.values[pages:pages+1], rest, pages > start/PageRows)
 		}
 	}
+}
+
+// later are keys of the next block, which are fetched while the values of a page of this one are at hand.
+func (s *attention) later(page int) []float32 {
+	if at := s.from/PageRows + blockPages + page; at < len(s.pages.List) {
+		return s.pages.List[at].K
+	}
+	return nil
 }
 
 // take multiplies weights, from a pair of the block on, with 32 columns of values.
@@ -200,20 +214,51 @@ func (s *attention) take(c, rows, from int, values [][]float32, k int, add bool)
 	tile(rows, k, s.scores[from:], blockPairs, 1, strip{pieces[:len(values)], s.width, tileCols / 2}, s.sums[c:], s.width, add)
 }
 
-// score writes the products of some queries with the keys of one page, which have the channels that are listed; nil
-// lists all.
-func (s *attention) score(dst []float32, dstRow, r, rows int, channels []int, keys [][]float32) {
-	q := s.q
-	if channels != nil {
+// takeFew multiplies the weights of pairs start to end-1 of the block with their values, page after page, each of which
+// is read once.
+func (s *attention) takeFew(rows, start, end int) {
+	for at := start; at < end; at += PageRows {
+		page, pairs := at/PageRows, min(PageRows, end-at)
+		c := 0
+		for ; c+2*tileCols <= s.width; c += 2 * tileCols {
+			ahead := s.later(page)
+			valuesAhead(s.sums[c:], s.width, s.scores[at:], blockPairs, pairs, rows, s.values[page][c:], s.width, ahead[min(c, len(ahead)):], at > start)
+		}
+		if c < s.width {
+			s.take(c, rows, at, s.values[page:page+1], pairs, at > start)
+		}
+	}
+}
+
+// keysGo and valuesGo are the twins of the loops that fetch what lies ahead: tiles.
+func keysGo(dst []float32, dstRow int, q []float32, dim, rows int, k []float32) {
+	pieces := [1][]float32{k}
+	tile(rows, dim, q, dim, 1, strip{pieces[:], PageRows, PageRows / 2}, dst, dstRow, false)
+}
+
+func valuesGo(dst []float32, dstRow int, weights []float32, weightsRow, pairs, rows int, v []float32, vRow int, add bool) {
+	for c := 0; c < 2*tileCols; c += tileCols {
+		pieces := [1][]float32{v[c:]}
+		tile(rows, pairs, weights, weightsRow, 1, strip{pieces[:], vRow, tileCols / 2}, dst[c:], dstRow, add)
+	}
+}
+
+// score writes the products of some queries with the keys of a page of the block.
+func (s *attention) score(dst []float32, dstRow, r, rows, page int) {
+	q, keys := s.q, s.keys[page]
+	if channels := s.pages.List[s.from/PageRows+page].Channels; channels != nil {
 		q = s.pick(channels)
 	}
-	if q.Cols == 0 { // keys without a channel score 0
+	switch {
+	case q.Cols == 0: // keys without a channel score 0
 		for i := range rows {
 			clear(dst[i*dstRow : i*dstRow+PageRows])
 		}
-		return
+	case s.few: // the values come next in memory, and after them the keys of the next page
+		keysAhead(dst, dstRow, q.Data[r*q.Cols:], q.Cols, rows, keys, s.values[page], s.keys[min(page+1, len(s.keys)-1)])
+	default:
+		keysGo(dst, dstRow, q.Data[r*q.Cols:], q.Cols, rows, keys)
 	}
-	tile(rows, q.Cols, q.Data[r*q.Cols:], q.Cols, 1, strip{keys, PageRows, PageRows / 2}, dst, dstRow, false)
 }
 
 // pick copies some channels of the queries.

@@ -21,6 +21,7 @@ func NewPage(dim int) *Page { return &NewPages(1, dim)[0] }
 func NewPages(n, dim int) []Page {
 	pages, size := make([]Page, n), dim*PageRows
 	data := make([]float32, 2*n*size)
+	hugePages(data)
 	for i := range pages {
 		k, v := data[2*i*size:(2*i+1)*size], data[(2*i+1)*size:(2*i+2)*size]
 		pages[i] = Page{K: k[:size:size], V: v[:size:size]}
@@ -153,7 +154,7 @@ func (p Pages) Dots(room []float32, q Mat, n int) Mat {
 		for i := range min(len(s.keys), (cols-from)/PageRows) {
 			at := from + i*PageRows
 			for r := 0; r < q.Rows; r += tileRows() {
-				s.score(out.Data[r*cols+at:], cols, r, min(tileRows(), q.Rows-r), p.List[at/PageRows].Channels, s.keys[i:i+1])
+				s.score(out.Data[r*cols+at:], cols, r, min(tileRows(), q.Rows-r), i)
 			}
 		}
 	}

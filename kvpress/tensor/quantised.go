@@ -49,6 +49,7 @@ func PackGroups(bits, out, in int, parts ...[]byte) (*Weight, error) {
 	}
 	g := w.few
 	g.data = make([]byte, w.panels()*w.blocks()*g.bytes())
+	hugePages(g.data)
 	head, dwords := block-GroupLen*bits/8, GroupLen*bits/8/4
 	Parallel(w.panels(), func(p int) {
 		for b := range w.blocks() {
@@ -112,46 +113,83 @@ func widenGroupsGo(g *groups, dst []float32, stride, blocks int, panel []byte) {
 	}
 }
 
-// gemv multiplies one row with n panels from panel p on. x fills whole groups, and sums are the sums of its groups.
-func (g *groups) gemv(w *Weight, dst, x, sums []float32, p, n int) {
-	size := w.blocks() * g.bytes()
-	for i := range n {
-		gemvGroups(g, dst[i*panelCols:(i+1)*panelCols], x, sums, g.data[(p+i)*size:(p+i+1)*size])
-	}
+// fixedMost is the largest integer of a fixed row. Products of 32 of them with codes of 8 bits still add up within 32 bits.
+const fixedMost = 500_000
+
+// A fixed is a row of activations in groups, the largest number of a group, of either sign, as the integer 500,000 and
+// the others in the same steps: a number loses at most a millionth of the largest one in its group, about as much as
+// float32 loses while it adds such numbers up. Integers times codes add up without any error, in whatever order.
+type fixed struct {
+	digits []int32   // the integers, in assembly in digits of 8 or 16 bits, those of the same place of four neighbours together
+	scales []float32 // of each group: what 1 stands for
+	sums   []int32   // of the integers of each group
 }
 
-func gemvGroupsGo(g *groups, dst, x, sums []float32, panel []byte) {
-	clear(dst)
-	for b, sum := range sums {
-		group := panel[b*g.bytes() : (b+1)*g.bytes()]
-		scales := group[g.codes():]
-		for j := range dst {
-			var s float32
-			for i, v := range x[b*GroupLen : (b+1)*GroupLen] {
-				if g.bits == 8 {
-					s += v * float32(int8(group[4*(i/4*panelCols+j)+i%4]))
-					continue
-				}
-				s += v * float32(group[4*(i%16/4*panelCols+j)+i%4]>>(i/16*4)&15)
-			}
-			dst[j] += s * fromHalf(binary.LittleEndian.Uint16(scales[2*j:]))
-			if g.bits == 4 {
-				dst[j] += sum * fromHalf(binary.LittleEndian.Uint16(scales[2*(panelCols+j):]))
-			}
+func (f *fixed) grow(n int) {
+	if cap(f.digits) < n {
+		f.digits, f.scales, f.sums = make([]int32, n), make([]float32, n/GroupLen), make([]int32, n/GroupLen)
+	}
+	f.digits, f.scales, f.sums = f.digits[:n], f.scales[:n/GroupLen], f.sums[:n/GroupLen]
+}
+
+// fixGo finds the largest by the bits without the sign: what is not a number is the largest of all, and stays.
+func (f *fixed) fixGo(x []float32) {
+	for b := range f.sums {
+		group := x[b*GroupLen : (b+1)*GroupLen]
+		var bits uint32
+		for _, v := range group {
+			bits = max(bits, math.Float32bits(v)&^(1<<31))
+		}
+		top := math.Float32frombits(bits)
+		f.scales[b], f.sums[b] = top/fixedMost, 0
+		inverse := fixedMost / top
+		for i, v := range group {
+			q := int32(math.RoundToEven(float64(v * inverse)))
+			f.digits[b*GroupLen+i] = q
+			f.sums[b] += q
 		}
 	}
 }
 
-// grouped fills a row up to whole groups and adds each group up; the results lie in room.
-func (w *Weight) grouped(r *room, x []float32) (filled, sums []float32) {
-	n := w.blocks() * GroupLen
-	r.a = grown(r.a, n+w.blocks())
-	filled, sums = r.a[:n], r.a[n:]
-	clear(filled[copy(filled, x):])
-	for b := range sums {
-		sums[b] = Sum(filled[b*GroupLen : (b+1)*GroupLen])
+// gemv multiplies one row with n panels from panel p on.
+func (g *groups) gemv(w *Weight, dst []float32, x *fixed, p, n int) {
+	size := w.blocks() * g.bytes()
+	for i := range n {
+		gemvGroups(g, dst[i*panelCols:(i+1)*panelCols], x, g.data[(p+i)*size:(p+i+1)*size])
 	}
-	return filled, sums
+}
+
+func gemvGroupsGo(g *groups, dst []float32, x *fixed, panel []byte) {
+	clear(dst)
+	for b, sum := range x.sums {
+		group := panel[b*g.bytes() : (b+1)*g.bytes()]
+		scales := group[g.codes():]
+		for j := range dst {
+			var s int32
+			for i, q := range x.digits[b*GroupLen : (b+1)*GroupLen] {
+				if g.bits == 8 {
+					s += q * int32(int8(group[4*(i/4*panelCols+j)+i%4]))
+					continue
+				}
+				s += q * int32(group[4*(i%16/4*panelCols+j)+i%4]>>(i/16*4)&15)
+			}
+			group := float32(s) * fromHalf(binary.LittleEndian.Uint16(scales[2*j:]))
+			if g.bits == 4 {
+				group += float32(sum) * fromHalf(binary.LittleEndian.Uint16(scales[2*(panelCols+j):]))
+			}
+			dst[j] += x.scales[b] * group
+		}
+	}
+}
+
+// grouped fixes a row, filled up to whole groups, for products with the weight.
+func (w *Weight) grouped(r *room, x []float32) {
+	if n := w.blocks() * GroupLen; n > len(x) {
+		r.a = grown(r.a, n)
+		clear(r.a[copy(r.a, x):])
+		x = r.a
+	}
+	r.fixed.fix(x, w.few.bits)
 }
 
 // Quantise packs numbers into blocks as GGUF does, of 8 or 4 bits, rows of in numbers each; a last group that is not

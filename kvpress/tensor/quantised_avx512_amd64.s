@@ -16,128 +16,131 @@ DATA sixteen<>+48(SB)/8, $0x4150000041400000
 DATA sixteen<>+56(SB)/8, $0x4170000041600000
 GLOBL sixteen<>(SB), RODATA|NOPTR, $64
 
-// NIBBLE adds the product of input number i of the group with the codes in the low 4 bits of c to sum, and moves the next ones there.
-#define NIBBLE(i, c, t, sum) \
-	VPERMPS Z12, c, t                     \
-	VPSRLD $4, c, c                       \
-	VFMADD231PS.BCST (4*i)(SI), t, sum
+DATA nibbles<>+0(SB)/4, $0x0f0f0f0f
+GLOBL nibbles<>(SB), RODATA|NOPTR, $4
+DATA signs<>+0(SB)/4, $0x80808080
+GLOBL signs<>(SB), RODATA|NOPTR, $4
 
-// A dword holds the inputs 4r to 4r+3 in the low halves of its bytes and 16+4r to 16+4r+3 in the high ones.
-#define NIBBLES(r, c) \
-	NIBBLE((4*r), c, Z16, Z0)    \
-	NIBBLE((4*r+16), c, Z17, Z1) \
-	NIBBLE((4*r+1), c, Z18, Z2)  \
-	NIBBLE((4*r+17), c, Z19, Z3) \
-	NIBBLE((4*r+2), c, Z16, Z0)  \
-	NIBBLE((4*r+18), c, Z17, Z1) \
-	NIBBLE((4*r+3), c, Z18, Z2)  \
-	NIBBLE((4*r+19), c, Z19, Z3)
+// DIGITS adds the products of four codes of each output, bytes without a sign, with the three digits of their inputs,
+// quad number q of the group, to three sums of each output.
+#define DIGITS(q, codes, a, b, c) \
+	VPDPBUSD.BCST (16*q)(SI), codes, a   \
+	VPDPBUSD.BCST (16*q+4)(SI), codes, b \
+	VPDPBUSD.BCST (16*q+8)(SI), codes, c
 
-// func gemv4avx512(dst, x, sums *float32, groups int, panel *byte)
-TEXT ·gemv4avx512(SB), NOSPLIT, $0-40
+// WHOLE puts the sums of the digits together: (c*256 + b)*256 + a, in a.
+#define WHOLE(a, b, c) \
+	VPSLLD $8, c, c \
+	VPADDD c, b, b  \
+	VPSLLD $8, b, b \
+	VPADDD b, a, a
+
+// NIBBLES is one row of codes: the inputs 4r to 4r+3 in the low halves of the bytes, 16+4r to 16+4r+3 in the high ones.
+#define NIBBLES(r) \
+	VMOVDQU32 (64*r)(DI), Z8          \
+	VPSRLD $4, Z8, Z9                 \
+	VPANDD Z12, Z8, Z8                \
+	VPANDD Z12, Z9, Z9                \
+	DIGITS(r, Z8, Z0, Z1, Z2)         \
+	DIGITS((r+4), Z9, Z5, Z6, Z7)
+
+#define NOSUMS \
+	VPXORD Z0, Z0, Z0 \
+	VPXORD Z1, Z1, Z1 \
+	VPXORD Z2, Z2, Z2 \
+	VPXORD Z5, Z5, Z5 \
+	VPXORD Z6, Z6, Z6 \
+	VPXORD Z7, Z7, Z7
+
+#define BOTHSUMS \
+	VPADDD Z5, Z0, Z0 \
+	VPADDD Z6, Z1, Z1 \
+	VPADDD Z7, Z2, Z2 \
+	WHOLE(Z0, Z1, Z2)
+
+// func gemv4vnni(dst *float32, digits *int32, scales *float32, sums *int32, groups int, panel *byte)
+TEXT ·gemv4vnni(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), DX
-	MOVQ x+8(FP), SI
-	MOVQ sums+16(FP), BX
-	MOVQ groups+24(FP), CX
-	MOVQ panel+32(FP), DI
-	VMOVUPS sixteen<>(SB), Z12
+	MOVQ digits+8(FP), SI
+	MOVQ scales+16(FP), R9
+	MOVQ sums+24(FP), BX
+	MOVQ groups+32(FP), CX
+	MOVQ panel+40(FP), DI
+	VPBROADCASTD nibbles<>(SB), Z12
 	VPXORD Z4, Z4, Z4 // the result
 gemv4:
-	VMOVDQU32 (DI), Z8
-	VMOVDQU32 64(DI), Z9
-	VMOVDQU32 128(DI), Z10
-	VMOVDQU32 192(DI), Z11
-	PREFETCHT0 1280(DI)
-	PREFETCHT0 1344(DI)
-	PREFETCHT0 1408(DI)
-	PREFETCHT0 1472(DI)
-	PREFETCHT0 1536(DI)
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	NIBBLES(0, Z8)
-	NIBBLES(1, Z9)
-	NIBBLES(2, Z10)
-	NIBBLES(3, Z11)
-	VADDPS Z1, Z0, Z0
-	VADDPS Z3, Z2, Z2
-	VADDPS Z2, Z0, Z0
+	PREFETCHT0 2560(DI)
+	PREFETCHT0 2624(DI)
+	PREFETCHT0 2688(DI)
+	PREFETCHT0 2752(DI)
+	PREFETCHT0 2816(DI)
+	NOSUMS
+	NIBBLES(0)
+	NIBBLES(1)
+	NIBBLES(2)
+	NIBBLES(3)
+	BOTHSUMS
+	VCVTDQ2PS Z0, Z0
 	VCVTPH2PS 256(DI), Z20
 	VCVTPH2PS 288(DI), Z21
-	VFMADD231PS Z0, Z20, Z4
-	VFMADD231PS.BCST (BX), Z21, Z4
+	VCVTDQ2PS.BCST (BX), Z22
+	VMULPS Z22, Z21, Z21
+	VFMADD231PS Z0, Z20, Z21
+	VFMADD231PS.BCST (R9), Z21, Z4
 	ADDQ $320, DI
 	ADDQ $128, SI
 	ADDQ $4, BX
+	ADDQ $4, R9
 	DECQ CX
 	JNZ gemv4
 	VMOVUPS Z4, (DX)
 	VZEROUPPER
 	RET
 
-// BYTES adds the products of four inputs with the codes in c to Z0 to Z3.
-#define BYTES(r, c) \
-	VPSLLD $24, c, Z16                            \
-	VPSLLD $16, c, Z17                            \
-	VPSLLD $8, c, Z18                             \
-	VPSRAD $24, c, Z19                            \
-	VPSRAD $24, Z16, Z16                          \
-	VPSRAD $24, Z17, Z17                          \
-	VPSRAD $24, Z18, Z18                          \
-	VCVTDQ2PS Z16, Z16                            \
-	VCVTDQ2PS Z17, Z17                            \
-	VCVTDQ2PS Z18, Z18                            \
-	VCVTDQ2PS Z19, Z19                            \
-	VFMADD231PS.BCST (16*r)(SI), Z16, Z0     \
-	VFMADD231PS.BCST (16*r+4)(SI), Z17, Z1   \
-	VFMADD231PS.BCST (16*r+8)(SI), Z18, Z2   \
-	VFMADD231PS.BCST (16*r+12)(SI), Z19, Z3
+// BYTES is two rows of codes with a sign: 128 is added to each, and 128 times the sum of the inputs taken away after all.
+#define BYTES(r) \
+	VPXORD (64*r)(DI), Z12, Z8          \
+	VPXORD (64*r+64)(DI), Z12, Z9       \
+	DIGITS(r, Z8, Z0, Z1, Z2)           \
+	DIGITS((r+1), Z9, Z5, Z6, Z7)
 
-// func gemv8avx512(dst, x *float32, groups int, panel *byte)
-TEXT ·gemv8avx512(SB), NOSPLIT, $0-32
+// func gemv8vnni(dst *float32, digits *int32, scales *float32, sums *int32, groups int, panel *byte)
+TEXT ·gemv8vnni(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), DX
-	MOVQ x+8(FP), SI
-	MOVQ groups+16(FP), CX
-	MOVQ panel+24(FP), DI
+	MOVQ digits+8(FP), SI
+	MOVQ scales+16(FP), R9
+	MOVQ sums+24(FP), BX
+	MOVQ groups+32(FP), CX
+	MOVQ panel+40(FP), DI
+	VPBROADCASTD signs<>(SB), Z12
 	VPXORD Z4, Z4, Z4 // the result
 gemv8:
-	VMOVDQU32 (DI), Z8
-	VMOVDQU32 64(DI), Z9
-	VMOVDQU32 128(DI), Z10
-	VMOVDQU32 192(DI), Z11
-	VMOVDQU32 256(DI), Z12
-	VMOVDQU32 320(DI), Z13
-	VMOVDQU32 384(DI), Z14
-	VMOVDQU32 448(DI), Z15
-	PREFETCHT0 1632(DI)
-	PREFETCHT0 1696(DI)
-	PREFETCHT0 1760(DI)
-	PREFETCHT0 1824(DI)
-	PREFETCHT0 1888(DI)
-	PREFETCHT0 1952(DI)
-	PREFETCHT0 2016(DI)
-	PREFETCHT0 2080(DI)
-	PREFETCHT0 2144(DI)
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	BYTES(0, Z8)
-	BYTES(1, Z9)
-	BYTES(2, Z10)
-	BYTES(3, Z11)
-	BYTES(4, Z12)
-	BYTES(5, Z13)
-	BYTES(6, Z14)
-	BYTES(7, Z15)
-	VADDPS Z1, Z0, Z0
-	VADDPS Z3, Z2, Z2
-	VADDPS Z2, Z0, Z0
+	PREFETCHT0 2720(DI)
+	PREFETCHT0 2784(DI)
+	PREFETCHT0 2848(DI)
+	PREFETCHT0 2912(DI)
+	PREFETCHT0 2976(DI)
+	PREFETCHT0 3040(DI)
+	PREFETCHT0 3104(DI)
+	PREFETCHT0 3168(DI)
+	PREFETCHT0 3232(DI)
+	NOSUMS
+	BYTES(0)
+	BYTES(2)
+	BYTES(4)
+	BYTES(6)
+	BOTHSUMS
+	VPBROADCASTD (BX), Z22
+	VPSLLD $7, Z22, Z22
+	VPSUBD Z22, Z0, Z0
+	VCVTDQ2PS Z0, Z0
 	VCVTPH2PS 512(DI), Z20
-	VFMADD231PS Z0, Z20, Z4
+	VMULPS Z0, Z20, Z20
+	VFMADD231PS.BCST (R9), Z20, Z4
 	ADDQ $544, DI
 	ADDQ $128, SI
+	ADDQ $4, BX
+	ADDQ $4, R9
 	DECQ CX
 	JNZ gemv8
 	VMOVUPS Z4, (DX)

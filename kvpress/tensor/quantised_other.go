@@ -2,9 +2,12 @@
 
 package tensor
 
-func gemvGroups(g *groups, dst, x, sums []float32, panel []byte) {
-	gemvGroupsGo(g, dst, x, sums, panel)
+func (f *fixed) fix(x []float32, _ int) {
+	f.grow(len(x))
+	f.fixGo(x)
 }
+
+func gemvGroups(g *groups, dst []float32, x *fixed, panel []byte) { gemvGroupsGo(g, dst, x, panel) }
 
 func widenGroups(g *groups, dst []float32, stride, blocks int, panel []byte) {
 	widenGroupsGo(g, dst, stride, blocks, panel)

@@ -54,6 +54,7 @@ func PackBF16(out, in int, parts ...[]byte) (*Weight, error) {
 	}
 	w := &Weight{Out: out, In: in}
 	w.half = make([]uint16, w.panels()*panelCols*in)
+	hugePages(w.half)
 	Parallel(w.panels(), func(p int) {
 		panel := w.half[p*panelCols*in : (p+1)*panelCols*in]
 		for j, row := range rows[p*panelCols : min(out, (p+1)*panelCols)] {
@@ -72,6 +73,7 @@ func PackF32(out, in int, data []float32) (*Weight, error) {
 	}
 	w := &Weight{Out: out, In: in}
 	w.single = make([]float32, w.panels()*panelCols*in)
+	hugePages(w.single)
 	Parallel(w.panels(), func(p int) {
 		packPanel(w.single[p*panelCols*in:(p+1)*panelCols*in], Mat{Rows: out, Cols: in, Data: data}, p*panelCols)
 	})
@@ -131,6 +133,7 @@ const depth = 768
 type room struct {
 	panel, a, c []float32
 	one         [1][]float32
+	fixed       fixed // a row for weights in groups
 }
 
 var rooms = sync.Pool{New: func() interface{} { return new(room) }}
@@ -207,21 +210,21 @@ func (w *Weight) gemv(dst, x []float32, from, to int) {
 	g := gemvs.Get().(*gemv)
 	g.weight, g.dst, g.x = w, dst, x
 	if w.few != nil {
-		g.x, g.sums = w.grouped(&g.room, x)
+		w.grouped(&g.room, x)
 	}
 	g.from, g.to = from, to
 	Parallel((to-from+gemvPanels*panelCols-1)/(gemvPanels*panelCols), g.run)
-	g.weight, g.dst, g.x, g.sums = nil, nil, nil, nil
+	g.weight, g.dst, g.x = nil, nil, nil
 	gemvs.Put(g)
 }
 
 // A gemv is a product with one row at work. It is kept for the next one, so that decoding allocates nothing.
 type gemv struct {
 	room
-	weight       *Weight
-	dst, x, sums []float32 // sums are those of the row's groups, for weights that have them
-	from, to     int       // outputs
-	run          func(i int)
+	weight   *Weight
+	dst, x   []float32
+	from, to int // outputs
+	run      func(i int)
 }
 
 var gemvs = sync.Pool{New: func() interface{} {
@@ -236,26 +239,27 @@ func (g *gemv) task(i int) {
 	out := g.dst[first-g.from : first-g.from+n]
 	panels := (n + panelCols - 1) / panelCols
 	if n%panelCols == 0 {
-		g.weight.gemvPart(out, g.x, g.sums, first/panelCols, panels)
+		g.part(out, first/panelCols, panels)
 		return
 	}
 	var whole [gemvPanels * panelCols]float32
-	g.weight.gemvPart(whole[:panels*panelCols], g.x, g.sums, first/panelCols, panels)
+	g.part(whole[:panels*panelCols], first/panelCols, panels)
 	copy(out, whole[:])
 }
 
-// gemvPart multiplies one row with n panels from panel p on; sums are those of the row's groups, for weights that have them.
-func (w *Weight) gemvPart(dst, x, sums []float32, p, n int) {
+// part multiplies the row with n panels from panel p on.
+func (g *gemv) part(dst []float32, p, n int) {
+	w := g.weight
 	if w.few != nil {
-		w.few.gemv(w, dst, x, sums, p, n)
+		w.few.gemv(w, dst, &g.fixed, p, n)
 		return
 	}
 	at, end := p*panelCols*w.In, (p+n)*panelCols*w.In
 	if w.half != nil {
-		gemvHalf(dst, x, w.half[at:end])
+		gemvHalf(dst, g.x, w.half[at:end])
 		return
 	}
-	gemvSingle(dst, x, w.single[at:end])
+	gemvSingle(dst, g.x, w.single[at:end])
 }
 
 // MulT is dst = a · bᵀ, on the calling goroutine alone.
