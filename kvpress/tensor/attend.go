@@ -90,6 +90,7 @@ type attention struct {
 	few    bool // rows, so that pairs are read from memory for them alone
 
 	from         int // the block at hand begins with this pair
+	until        int // no block after the one that ends here is wanted
 	keys, values [][]float32
 	unpacked     []float32 // keys and values of its packed pages
 	width        int       // numbers from one row of values, or of sums, to the next: Dim, filled up to whole tiles
@@ -106,7 +107,7 @@ var attentions = sync.Pool{New: func() interface{} { return new(attention) }}
 func (s *attention) begin(q Mat, group int, p Pages, scale float32, window int) {
 	s.q, s.group, s.pages, s.scale, s.window = q, group, p, scale, window
 	s.before = p.Len - q.Rows/group
-	s.few = q.Rows <= tileRows()
+	s.few, s.until = q.Rows <= tileRows(), p.Len
 	s.width = (p.Dim + tileCols - 1) / tileCols * tileCols
 	s.scores, s.sums = grown(s.scores, tileRows()*blockPairs), grown(s.sums, tileRows()*s.width)
 	s.picked = nil
@@ -196,7 +197,7 @@ func (s *attention) weigh(r, rows int) {
 
 // later are keys of the next block, which are fetched while the values of a page of this one are at hand.
 func (s *attention) later(page int) []float32 {
-	if at := s.from/PageRows + blockPages + page; at < len(s.pages.List) {
+	if at := s.from/PageRows + blockPages + page; at < min(len(s.pages.List), s.until/PageRows) {
 		return s.pages.List[at].K
 	}
 	return nil
@@ -283,9 +284,6 @@ type Head struct {
 	Pages  Pages
 }
 
-// taskBlocks is how many blocks of pairs are one task of AttendHeads.
-const taskBlocks = 2
-
 // AttendHeads is Attend for several KV heads, on all threads. It is meant for few rows and many pairs: the pairs of long
 // heads are shared out, and a head's last task to end merges what the others found, in the order of the blocks.
 func AttendHeads(heads []Head, group int, scale float32, window int) {
@@ -293,6 +291,11 @@ func AttendHeads(heads []Head, group int, scale float32, window int) {
 	defer calls.Put(c)
 	c.heads, c.group, c.scale, c.window = heads, group, scale, window
 	c.tasks, c.found = c.tasks[:0], grownTo(c.found, len(heads))
+	blocks := 0
+	for _, head := range heads {
+		blocks += head.Pages.Len / blockPairs
+	}
+	c.blocks = max(1, min(4, blocks/12)) // enough tasks to share them out, and long enough to read on from one to the next block
 	for h, head := range heads {
 		f := &c.found[h]
 		f.first, f.end = 0, (head.Pages.Len+blockPairs-1)/blockPairs
@@ -302,7 +305,7 @@ func AttendHeads(heads []Head, group int, scale float32, window int) {
 		rows := (f.end - f.first) * head.Q.Rows
 		f.sums, f.top, f.sum = grown(f.sums, rows*head.Pages.Dim), grown(f.top, rows), grown(f.sum, rows)
 		f.left.Store(0)
-		for b := f.first; b < f.end; b += taskBlocks {
+		for b := f.first; b < f.end; b += c.blocks {
 			c.tasks = append(c.tasks, task{h, b})
 			f.left.Add(1)
 		}
@@ -318,6 +321,7 @@ type call struct {
 	scale  float32
 	window int
 	tasks  []task
+	blocks int // of a task
 	found  []found
 	run    func(i int)
 }
@@ -354,7 +358,9 @@ func (c *call) task(i int) {
 	s := attentions.Get().(*attention)
 	defer attentions.Put(s)
 	s.begin(head.Q, c.group, head.Pages, c.scale, c.window)
-	for b := t.block; b < min(f.end, t.block+taskBlocks); b++ {
+	end := min(f.end, t.block+c.blocks)
+	s.until = end * blockPairs
+	for b := t.block; b < end; b++ {
 		s.open(b * blockPairs)
 		place := (b - f.first) * rows
 		skip := min(rows, s.skip(s.from))

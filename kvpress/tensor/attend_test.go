@@ -46,6 +46,33 @@ func attendHeads(t *testing.T) {
 	}
 }
 
+// TestLoopsThatFetchAhead looks for the bits of tiles: any number of rows, short keys, a last page that is not full,
+// values with more channels than are asked for, sums that go on.
+func TestLoopsThatFetchAhead(t *testing.T) { atEveryLevel(t, loopsThatFetchAhead) }
+
+func loopsThatFetchAhead(t *testing.T) {
+	r := rand.New(rand.NewPCG(17, 1))
+	for range 200 {
+		rows, dim, pairs := 1+r.IntN(tileRows()), 1+r.IntN(130), 1+r.IntN(PageRows)
+		q, k, ahead := random(r, rows, dim), random(r, dim, PageRows), random(r, 1, r.IntN(9)).Data
+		row := blockPairs + r.IntN(3)
+		got, want := make([]float32, rows*row), make([]float32, rows*row)
+		keysAhead(got, row, q.Data, dim, rows, k.Data, ahead, nil)
+		keysGo(want, row, q.Data, dim, rows, k.Data)
+		if !slices.Equal(got, want) {
+			t.Fatalf("%d rows with keys of %d channels: other bits than a tile's", rows, dim)
+		}
+		width := 2*tileCols + r.IntN(70)
+		v, sums, add := random(r, pairs, width), random(r, rows, width).Data, r.IntN(2) == 0
+		more := slices.Clone(sums)
+		valuesAhead(sums, width, got, row, pairs, rows, v.Data, width, ahead, add)
+		valuesGo(more, width, got, row, pairs, rows, v.Data, width, add)
+		if !slices.Equal(sums, more) {
+			t.Fatalf("%d rows, %d pairs, %d apart, going on %v: other bits than tiles'", rows, pairs, width, add)
+		}
+	}
+}
+
 func TestHeadsAllocateNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 1))
 	heads := []Head{{Dst: New(3, 64), Q: random(r, 3, 64), Pages: pagesOf(random(r, 900, 64), random(r, 900, 64))}}

@@ -97,7 +97,7 @@ func TestProductsOfGroups(t *testing.T) {
 					w, held := quantised(t, r, bits, out, in)
 					got := New(rows, out)
 					w.MulT(got, x)
-					near(t, fmt.Sprintf("%d bits (%d, %d) x (%d, %d)", bits, rows, in, out, in), got.Data, naive(x, held).Data, 2e-4)
+					near(t, fmt.Sprintf("%d bits (%d, %d) x (%d, %d)", bits, rows, in, out, in), got.Data, naive(x, held).Data, 1e-4)
 				}
 			}
 		}

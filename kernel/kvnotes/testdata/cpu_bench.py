@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 ARTICLE = ROOT / "kvpress" / "hub" / "article.txt"
 SWEEP = ("knorm", "snapkv", "tova", "expected_attention", "streaming_llm")
 RATIOS = (0.25, 0.5, 0.75)
+HALF = "quantise(bits=16)"
 os.environ.update(TQDM_DISABLE="1", HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_OFFLINE="1")
 
 
@@ -165,7 +166,7 @@ class Bench:
             if self.llama:
                 theirs.append(self.llama_times(n))
             for mode, (model, weights) in modes.items():
-                ours[mode].append(self.ours(n, "--weights", weights, model=model))
+                ours[mode].append(self.ours(n, "--weights", weights, "--press", HALF, model=model))
         out = self.result["modes"] = {"tokens": n}
         if theirs:
             prefill, out["llama_decode_ms"] = median([x[0] for x in theirs]), median([x[1] for x in theirs])
@@ -182,6 +183,10 @@ class Bench:
             self.row(f"weights {mode}", text, None if beats is None else "less than llama.cpp's ms/token", beats)
             if mode != "bf16":
                 self.bandwidth(f"weights {mode}", ours[mode][0], decode)
+            halves = [o["presses"][0] for o in ours[mode]]
+            half = median([p["decode_ms"] for p in halves])
+            out[mode]["half_kv_decode_ms"] = half
+            self.row(f"the same with keys and values in bfloat16, {HALF}", f"decoding {half:.1f} ms/token, {(o['weights_bytes'] + halves[0]['kv_bytes']) / 1e6:.0f} MB to read")
 
     def llama_times(self, n):
         """Prefill and decoding of llama.cpp, in a process of its own as ours is."""
