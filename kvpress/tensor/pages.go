@@ -21,7 +21,6 @@ func NewPage(dim int) *Page { return &NewPages(1, dim)[0] }
 func NewPages(n, dim int) []Page {
 	pages, size := make([]Page, n), dim*PageRows
 	data := make([]float32, 2*n*size)
-	hugePages(data)
 	for i := range pages {
 		k, v := data[2*i*size:(2*i+1)*size], data[(2*i+1)*size:(2*i+2)*size]
 		pages[i] = Page{K: k[:size:size], V: v[:size:size]}
