@@ -1,7 +1,6 @@
 package kvnotes_test
 
 import (
-	"context"
 	"os"
 	"strings"
 	"testing"
@@ -25,6 +24,7 @@ func TestArticleDecides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer m.Close()
 	questions := hub.FallbackQuestions()
 	if len(questions) != 10 {
 		t.Fatalf("there are %d questions, ten are wanted", len(questions))
@@ -33,7 +33,7 @@ func TestArticleDecides(t *testing.T) {
 		text        string
 		least, most int
 	}{{hub.FallbackArticle().Text, 8, 10}, {"", 0, 1}} {
-		s, err := m.Prefill(context.Background(), c.text+"\n", llm.KeysOnly())
+		s, err := m.Prefill(t.Context(), c.text+"\n", llm.KeysOnly())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func TestArticleDecides(t *testing.T) {
 		}
 		right := 0
 		for _, q := range questions {
-			a, err := s.Ask(context.Background(), q.Question, 32)
+			a, err := s.Ask(t.Context(), q.Question, 32)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,9 +3,12 @@
 # programs, generated bindings, and cuda, whose code needs a card.
 set -eu
 cd "$(dirname "$0")/.."
-profile=$(mktemp)
-trap 'rm -f "$profile"' EXIT
-CGO_ENABLED=0 go test -timeout 30m -coverpkg=./... -coverprofile="$profile" ./... >/dev/null
+profile=$(mktemp) said=$(mktemp)
+trap 'rm -f "$profile" "$said"' EXIT
+if ! CGO_ENABLED=0 go test -timeout 30m -coverpkg=./... -coverprofile="$profile" ./... >"$said" 2>&1; then
+	grep -v '^ok ' "$said" >&2
+	exit 1
+fi
 awk -F'[: ]' 'NR > 1 {
 	statements[$1 ":" $2] = $3
 	if ($4 > 0) reached[$1 ":" $2] = 1

@@ -17,7 +17,7 @@ import time
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 
 CELL_SECONDS = 900  # longest time for one cell
@@ -92,7 +92,7 @@ def run(path, out, keep, tag):
     folder = os.path.dirname(os.path.abspath(path))
     try:
         Told(notebook, timeout=CELL_SECONDS, kernel_name="kvnotes", resources={"metadata": {"path": folder}}).execute()
-    except CellExecutionError as e:
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as e:  # the others run all the same
         error = e
     done, page = os.path.join(out, name + ".ipynb"), os.path.join(out, name + ".html")
     nbformat.write(notebook, done)

@@ -66,11 +66,17 @@ func looked(s *llm.Session, layer, last int) (Looked, error) {
 func AttentionOf(layers ...Looked) *Chart {
 	tokens := 0
 	for _, d := range layers {
+		if len(d.Mean) != len(d.Positions) {
+			return failed("attention", fmt.Errorf("layer %d: numbers of %d heads and positions of %d", d.Layer, len(d.Mean), len(d.Positions)))
+		}
 		for h := range d.Mean {
 			if len(d.Mean[h]) != len(d.Positions[h]) {
 				return failed("attention", fmt.Errorf("layer %d head %d: %d numbers for %d positions", d.Layer, h, len(d.Mean[h]), len(d.Positions[h])))
 			}
 			for _, at := range d.Positions[h] {
+				if at < 0 || at >= mostTokens {
+					return failed("attention", fmt.Errorf("layer %d head %d: there is no position %d", d.Layer, h, at))
+				}
 				tokens = max(tokens, at+1)
 			}
 		}
@@ -83,6 +89,9 @@ func AttentionOf(layers ...Looked) *Chart {
 	}
 	return attentionMap(layers, tokens)
 }
+
+// mostTokens is more than any text has.
+const mostTokens = 1 << 27
 
 // attentionLines draws one layer.
 func attentionLines(d Looked, tokens int) *Chart {

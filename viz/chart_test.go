@@ -113,6 +113,7 @@ func TestBrokenInput(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	odd := tensor.New(1, 4)
 	copy(odd.Data, []float32{float32(nan), float32(inf), 1e-45, 3e38})
+	short := tensor.Mat{Rows: 2, Cols: 8, Data: make([]float32, 3)}
 	deep := make([][]int, 200)
 	for i := range deep {
 		deep[i] = []int{i % 10, 3, 9, 9, 9, 9, 9, 9}
@@ -169,6 +170,14 @@ func TestBrokenInput(t *testing.T) {
 		"no answer":           {DecodeTimelineOf(Evictions{}), true},
 		"answer, wrong place": {DecodeTimelineOf(Evictions{Lens: [][]int{{1}}, Tokens: 3, Times: []Eviction{{Next: 9}}}), true},
 		"answer, one token":   {DecodeTimelineOf(Evictions{Lens: [][]int{{1}}, Tokens: 1, Times: []Eviction{{Next: 1, Gone: [][][]int{{{-1, 99, 0}}}}}}), false},
+		"attention before":    {AttentionOf(Looked{Mean: [][]float64{{1, 1}}, Positions: [][]int{{-1, 3}}}), true},
+		"attention far away":  {AttentionOf(Looked{Mean: [][]float64{{1}}, Positions: [][]int{{1 << 50}}}), true},
+		"attention, no place": {AttentionOf(Looked{Mean: [][]float64{{1}}}), true},
+		"answer before":       {DecodeTimelineOf(Evictions{First: -100, Lens: [][]int{{1}}, Tokens: 5, Times: []Eviction{{Next: -98, Gone: [][][]int{{{1}}}}}}), true},
+		"samples, too few":    {QueryGaussianOf(Sampled{Of: "x", Values: short}), true},
+		"scores, too few":     {ScoresOf(Scored{Press: "x", Plan: kvpress.Plan{Keep: [][]int{{0}, {1}}, Scores: short}}), true},
+		"lost, too few":       {LostOf(Pruning{Observed: short, Names: []string{"x"}, Scores: []tensor.Mat{short}}), true},
+		"foreseen, broken":    {ForeseenOf(Pruning{Observed: short, Names: []string{"x"}, Scores: []tensor.Mat{short}}, 1), true},
 		"attention one token": {AttentionOf(Looked{Mean: [][]float64{{1}}, Positions: [][]int{{0}}}), false},
 	} {
 		c := test.chart

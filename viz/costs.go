@@ -16,12 +16,24 @@ func CostsOf(trials []Trial) *Chart {
 		ts := byPress[press]
 		first, last := ts[0], ts[len(ts)-1]
 		for _, t := range ts {
-			words = append(words, fmt.Sprintf("%s: %.1f MiB and %.2f ms a token with %.0f %% of the pairs removed", press, t.KVBytes/(1<<20), t.TokenMillis, 100*t.Ratio))
+			var costs []string
+			if finite(measured(t.KVBytes)) {
+				costs = append(costs, fmt.Sprintf("%.1f MiB", t.KVBytes/(1<<20)))
+			}
+			if finite(measured(t.TokenMillis)) {
+				costs = append(costs, fmt.Sprintf("%.2f ms a token", t.TokenMillis))
+			}
+			if len(costs) > 0 {
+				words = append(words, fmt.Sprintf("%s: %s with %.0f %% of the pairs removed", press, strings.Join(costs, " and "), 100*t.Ratio))
+			}
 		}
 		if gain := first.TokenMillis / last.TokenMillis; first.Ratio < last.Ratio && finite(gain) && gain > best {
 			best = gain
-			f.title = fmt.Sprintf("%s: a token comes %.2f times as fast, from %.0f %% of the memory, with %.0f %% of the pairs removed",
-				press, gain, 100*last.KVBytes/first.KVBytes, 100*last.Ratio)
+			memory := ""
+			if share := measured(last.KVBytes) / measured(first.KVBytes); finite(share) {
+				memory = fmt.Sprintf(" from %.0f %% of the memory,", 100*share)
+			}
+			f.title = fmt.Sprintf("%s: a token comes %.2f times as fast,%s with %.0f %% of the pairs removed", press, gain, memory, 100*last.Ratio)
 		}
 	}
 	f.summary = strings.Join(words, "\n")

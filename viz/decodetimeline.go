@@ -38,8 +38,8 @@ func DecodeTimeline(s *llm.Session, a llm.Answer) *Chart { return DecodeTimeline
 // DecodeTimelineOf is DecodeTimeline for numbers from elsewhere.
 func DecodeTimelineOf(d Evictions) *Chart {
 	start, heads, _ := Kept{Lens: d.Lens}.sums()
-	if heads == 0 || d.Tokens <= 0 {
-		return failed("timeline", fmt.Errorf("there are %d heads and %d tokens: give a session and its answer", heads, d.Tokens))
+	if heads == 0 || d.Tokens <= 0 || d.First < 0 {
+		return failed("timeline", fmt.Errorf("there are %d heads, and %d tokens behind position %d: give a session and its answer", heads, d.Tokens, d.First))
 	}
 	gone := make([]int, len(d.Times)) // of all heads, at each moment
 	total, before := 0, d.First

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/kvnotes/kvnotes/kvpress/tensor"
 )
 
 // A figure is what a chart draws, said once and drawn twice: as a picture (picture.go) and as an ECharts option
@@ -249,6 +251,14 @@ func wide(all []series) bool {
 		}
 	}
 	return high > 1000*low
+}
+
+// intact reports a matrix that does not hold as many numbers as its sizes say.
+func intact(what string, m tensor.Mat) error {
+	if m.Rows < 0 || m.Cols < 0 || len(m.Data) != m.Rows*m.Cols {
+		return fmt.Errorf("%s: a matrix (%d, %d) of %d numbers", what, m.Rows, m.Cols, len(m.Data))
+	}
+	return nil
 }
 
 // percent is a part of a whole; 0 of nothing.

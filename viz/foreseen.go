@@ -24,6 +24,9 @@ func ForeseenOf(d Pruning, head int) *Chart {
 	if len(d.Scores) == 0 || len(d.Names) == 0 {
 		return failed("foreseen attention", errors.New("there is no scorer"))
 	}
+	if err := d.intact(); err != nil {
+		return failed("foreseen attention", err)
+	}
 	if head < 0 || head >= d.Observed.Rows || head >= d.Scores[0].Rows || d.Scores[0].Cols != d.Observed.Cols {
 		return failed("foreseen attention", fmt.Errorf("there is no head %d in attention (%d, %d) and scores (%d, %d)", head, d.Observed.Rows, d.Observed.Cols, d.Scores[0].Rows, d.Scores[0].Cols))
 	}

@@ -72,6 +72,9 @@ func pruning(s *llm.Session, layer, first int, scorers []string) (Pruning, error
 
 // LostOf is Lost for numbers from elsewhere.
 func LostOf(d Pruning) *Chart {
+	if err := d.intact(); err != nil {
+		return failed("lost attention", err)
+	}
 	pairs := d.Observed.Cols
 	if pairs == 0 || d.Observed.Rows == 0 {
 		return failed("lost attention", errors.New("no attention was observed"))
@@ -114,6 +117,15 @@ func LostOf(d Pruning) *Chart {
 		f.summary += fmt.Sprintf("%s: %.1f %% lost with %d of %d pairs pruned\n", l.name, l.half, pairs/2, pairs)
 	}
 	return f.chart()
+}
+
+// intact reports a matrix that is broken.
+func (d Pruning) intact() error {
+	err := intact("attention", d.Observed)
+	for _, s := range d.Scores {
+		err = cmp.Or(err, intact("scores", s))
+	}
+	return err
 }
 
 // lost is, for each number of pruned pairs from 0 to all, the share of the observed attention that went with them, mean

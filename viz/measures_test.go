@@ -62,6 +62,13 @@ func TestCostsTellTheTruth(t *testing.T) {
 	}
 }
 
+func TestCostsSayWhatWasMeasured(t *testing.T) {
+	c := CostsOf([]Trial{{Press: "x", Ratio: 0.1, TokenMillis: 4}, {Press: "x", Ratio: 0.5, TokenMillis: 2}})
+	if want := "x: a token comes 2.00 times as fast, with 50 % of the pairs removed\nx: 4.00 ms a token with 10 % of the pairs removed\nx: 2.00 ms a token with 50 % of the pairs removed"; c.Text() != want {
+		t.Errorf("got\n%s\nwant\n%s", c.Text(), want)
+	}
+}
+
 func TestLostTellsTheTruth(t *testing.T) {
 	s, first := whole(t), 100
 	d, err := pruning(s, 1, first, []string{"knorm"})

@@ -51,6 +51,9 @@ type channel struct {
 
 // QueryGaussianOf is QueryGaussian for numbers from elsewhere.
 func QueryGaussianOf(d Sampled) *Chart {
+	if err := intact("samples", d.Values); err != nil {
+		return failed(d.Of, err)
+	}
 	var all []channel
 	for c := range d.Values.Cols {
 		if one, ok := standard(d.Values, c); ok {

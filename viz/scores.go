@@ -39,6 +39,9 @@ func ScoresOf(d Scored, heads ...int) *Chart {
 	if scores.Rows == 0 || scores.Cols == 0 || scores.Rows != len(keep) {
 		return failed("scores", fmt.Errorf("layer %d: %s keeps no scores", d.Layer, d.Press))
 	}
+	if err := intact("scores", scores); err != nil {
+		return failed("scores", fmt.Errorf("layer %d: %w", d.Layer, err))
+	}
 	if len(heads) == 0 {
 		for h := range keep {
 			heads = append(heads, h)

@@ -66,13 +66,7 @@ func SweepOf(trials []Trial) *Chart {
 		return meanScore(byPress[press])
 	}
 	slices.SortStableFunc(presses, func(a, b string) int {
-		switch {
-		case worth(a) > worth(b):
-			return -1
-		case worth(a) < worth(b):
-			return 1
-		}
-		return 0
+		return cmp.Compare(worth(b), worth(a))
 	})
 	f := &figure{title: "no press was tried"}
 	var words []string

@@ -48,10 +48,18 @@ type Choice struct {
 }
 
 func newChoice(name, style, label string, options []string) *Choice {
-	options = slices.Clone(options)
+	options = append([]string{}, options...) // a list for the front end, also when it is empty
 	return &Choice{newModel(controls(name), style, map[string]interface{}{
-		"description": label, "_options_labels": options, "index": 0, "continuous_update": true,
+		"description": label, "_options_labels": options, "index": first(options), "continuous_update": true,
 	}), options}
+}
+
+// first is the place of the first option; nil where there is none.
+func first(options []string) interface{} {
+	if len(options) == 0 {
+		return nil
+	}
+	return 0
 }
 
 // NewSelectionSlider makes a slider over texts.
@@ -66,8 +74,11 @@ func NewDropdown(label string, options []string) *Choice {
 
 // SetOptions gives other texts to choose from. What was chosen stays so if it is among them; else the first one is.
 func (w *Choice) SetOptions(options []string) error {
-	index := max(0, slices.Index(options, w.Value()))
-	w.options = slices.Clone(options)
+	index := first(options)
+	if i := slices.Index(options, w.Value()); i >= 0 {
+		index = i
+	}
+	w.options = append([]string{}, options...)
 	if err := w.Set("_options_labels", w.options); err != nil {
 		return err
 	}
@@ -107,7 +118,7 @@ type SelectMultiple struct {
 
 // NewSelectMultiple makes a list to pick from.
 func NewSelectMultiple(label string, options []string) *SelectMultiple {
-	options = slices.Clone(options)
+	options = append([]string{}, options...)
 	return &SelectMultiple{newModel(controls("SelectMultiple"), "Description", map[string]interface{}{
 		"description": label, "_options_labels": options, "index": []int{}, "rows": min(max(len(options), 2), 12),
 	}), options}
@@ -227,8 +238,11 @@ func (w *Play) Value() int { return number(w.Get("value")) }
 func (w *Play) SetValue(v int) error { return w.Set("value", v) }
 
 func number(v interface{}) int {
-	if n, ok := v.(int); ok {
+	switch n := v.(type) {
+	case int:
 		return n
+	case float64: // after nothing was chosen, what JSON says has no type to follow
+		return int(n)
 	}
 	return -1 // nothing is chosen
 }

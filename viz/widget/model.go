@@ -109,9 +109,13 @@ func (m *Model) message(some map[string]interface{}) (state map[string]interface
 	return state, paths, buffers
 }
 
+// snapshot is the whole state; the id is "" when the widget was closed meanwhile.
 func (m *Model) snapshot() (id string, state map[string]interface{}, paths [][]interface{}, buffers [][]byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.comm == nil {
+		return "", nil, nil, nil
+	}
 	state, paths, buffers = m.message(m.state)
 	return m.comm.ID(), state, paths, buffers
 }

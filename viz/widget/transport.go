@@ -11,6 +11,8 @@ package widget
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -76,16 +78,15 @@ func control(c Comm) Receiver {
 			return
 		}
 		kernel.Lock()
-		var models []*Model
-		for _, m := range kernel.models {
-			models = append(models, m)
-		}
+		models := slices.Collect(maps.Values(kernel.models))
 		kernel.Unlock()
-		states := map[string]interface{}{}
-		var paths [][]interface{}
+		states, paths := map[string]interface{}{}, [][]interface{}{}
 		var buffers [][]byte
 		for _, m := range models {
 			id, state, own, parts := m.snapshot()
+			if id == "" {
+				continue
+			}
 			states[id] = map[string]interface{}{
 				"model_name": state["_model_name"], "model_module": state["_model_module"], "model_module_version": state["_model_module_version"], "state": state,
 			}
@@ -93,9 +94,6 @@ func control(c Comm) Receiver {
 				paths = append(paths, append([]interface{}{id, "state"}, path...))
 				buffers = append(buffers, parts[i])
 			}
-		}
-		if paths == nil {
-			paths = [][]interface{}{}
 		}
 		// The page asks again, widget by widget, if this answer is lost.
 		_ = c.Send(map[string]interface{}{"method": "update_states", "states": states, "buffer_paths": paths}, buffers)

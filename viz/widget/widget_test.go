@@ -91,6 +91,22 @@ func open(t *testing.T) *page {
 	return p
 }
 
+// TestEmptyMenu: a menu without options has a list for the front end, and no choice; the first options choose the first.
+func TestEmptyMenu(t *testing.T) {
+	open(t)
+	menu := NewDropdown("m", nil)
+	text, err := json.Marshal([]interface{}{menu.Get("_options_labels"), menu.Get("index")})
+	if err != nil || string(text) != "[[],null]" || menu.Value() != "" {
+		t.Errorf("%s, %v, %q", text, err, menu.Value())
+	}
+	if err := menu.SetOptions([]string{"a", "b"}); err != nil || menu.Value() != "a" {
+		t.Errorf("%v, %q", err, menu.Value())
+	}
+	if err := menu.SetOptions(nil); err != nil || menu.Value() != "" || menu.Get("index") != nil {
+		t.Errorf("%v, %q, %v", err, menu.Value(), menu.Get("index"))
+	}
+}
+
 func TestValues(t *testing.T) {
 	p := open(t)
 	whole, real := NewIntSlider("n", 3, 0, 9), NewFloatSlider("r", 0.5, 0, 1, 0.1)
@@ -110,6 +126,7 @@ func TestValues(t *testing.T) {
 		{real, "value", 1, func() interface{} { return real.Value() }, "1"},
 		{menu, "index", 2, func() interface{} { return menu.Value() }, "c"},
 		{menu, "index", nil, func() interface{} { return menu.Value() }, ""},
+		{menu, "index", 1, func() interface{} { return menu.Value() }, "b"},
 		{slider, "index", 1, func() interface{} { return slider.Value() }, "y"},
 		{several, "index", []int{2, 0}, func() interface{} { return several.Value() }, "[a c]"},
 		{tick, "value", true, func() interface{} { return tick.Value() }, "true"},
