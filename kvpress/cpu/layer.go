@@ -22,9 +22,14 @@ func (b *Backend) Layer(c llm.Cache, p llm.Projections) (kvpress.Source, error) 
 	host.Project = func(head int, states tensor.Mat) (tensor.Mat, error) {
 		return again.block(again.product(states, head+1), head), nil
 	}
-	if p.Hidden.Rows > 0 {
+	if p.Hidden.Rows > 0 && p.Hidden.Rows == p.Tokens {
 		host.States = func() (tensor.Mat, error) { return mat(p.Hidden).Clone(), nil }
-		host.Query = func(head, last int) (tensor.Mat, error) { return again.column(head, last), nil }
+	}
+	host.Query = func(head, last int) (tensor.Mat, error) {
+		if last > p.Hidden.Rows {
+			return (&kvpress.Host{}).Queries(head, last) // says what to record
+		}
+		return again.column(head, last), nil
 	}
 	host.KeyStart = func(head int) (tensor.Mat, error) { return again.keys(host, head) }
 	return host, nil
@@ -35,7 +40,7 @@ func (p *projected) keys(host *kvpress.Host, head int) (tensor.Mat, error) {
 	if len(host.At[head]) == host.Tokens {
 		return host.KeysTurnedBack(head)
 	}
-	if p.p.Hidden.Rows == 0 {
+	if p.p.Hidden.Rows < p.p.Tokens {
 		return (&kvpress.Host{}).KeysBeforeRope(head) // says what to record
 	}
 	return p.block(p.product(mat(p.p.Hidden), p.p.Heads+p.p.KVHeads), p.p.Heads+head), nil

@@ -94,7 +94,7 @@ type Projections struct {
 	QKV       Weight // (Heads+2*KVHeads)*Dim rows
 	Bias      Weight // of QKV; Mem is nil for none
 	Output    Weight // W_o
-	Hidden    Buf    // recorded inputs of the attention block; no rows when they were not recorded
+	Hidden    Buf    // recorded inputs of the attention block, of the last tokens at least; no rows when they were not recorded
 	Tokens    int    // tokens seen by the layer
 	RopeFor   func(length int) tensor.Rope
 	Memo      *kvpress.Memo // of numbers found before

@@ -181,7 +181,7 @@ type batch struct {
 	ids       []int
 	positions []int
 	cache     Cache
-	record    []Buf                 // per layer: where to keep the inputs of the attention block; nil keeps none
+	record    []Buf                 // per layer: where to keep the inputs of the attention block, of the last tokens from a row block on; nil keeps none
 	after     func(layer int) error // called when a layer is done with all tokens; nil does nothing
 	stage     string                // name of the progress bar; empty for none
 
@@ -254,7 +254,9 @@ func (d *decoder) forward(ctx context.Context, w *workspace, b batch, wantLogits
 			attention.Positions = b.positions[from:to]
 			h := w.h.Slice(0, to-from)
 			if b.record != nil {
-				h = b.record[layer].Slice(from, to)
+				if first := n - b.record[layer].Rows; from >= first {
+					h = b.record[layer].Slice(from-first, to-first)
+				}
 			}
 			var extra adapter
 			if b.adapters != nil {

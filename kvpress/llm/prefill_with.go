@@ -36,15 +36,23 @@ func (m *LLM) PrefillTokensWith(ctx context.Context, ids []int, p kvpress.Press)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.prepareOne(); err != nil {
+	now, _ := apart(p)
+	var needs *Record
+	if now != nil {
+		needs = m.needs(now)
+	}
+	tokens := len(ids)
+	if needs != nil && m.Backend() == processor {
+		tokens = needs.tail(tokens, m.decoder.backend.RowBlock())
+	}
+	if err := s.prepareOne(tokens); err != nil {
 		return nil, err
 	}
-	now, _ := apart(p)
 	if now == nil {
 		err = s.prefill(ctx, &recorder{s: s})
 	} else {
 		s.plans = make([]kvpress.Plan, m.Config.Layers)
-		b := &behind{s: s, p: now, needs: m.needs(now)}
+		b := &behind{s: s, p: now, needs: needs}
 		if err = s.prefill(ctx, b); err != nil {
 			err = errors.Join(err, b.settle().err) // it reads the cache
 		}

@@ -59,7 +59,7 @@ func (s *Session) prepare(r Record) error {
 		if len(r.Windows)+len(r.Moments)+len(r.Norms) == 0 && !r.Sums {
 			return nil
 		}
-		return s.prepareOne()
+		return s.prepareOne(len(s.ids))
 	}
 	for range s.model.Config.Layers {
 		b, err := s.model.decoder.backend.Alloc(len(s.ids), s.model.Config.Width)
@@ -71,13 +71,25 @@ func (s *Session) prepare(r Record) error {
 	return nil
 }
 
-// prepareOne makes room for the hidden states of one layer at a time, for all layers in turn.
-func (s *Session) prepareOne() error {
-	one, err := s.model.decoder.backend.Alloc(len(s.ids), s.model.Config.Width)
+// prepareOne makes room for the hidden states of the last tokens, so many, of one layer at a time, for all layers in turn.
+func (s *Session) prepareOne(tokens int) error {
+	one, err := s.model.decoder.backend.Alloc(tokens, s.model.Config.Width)
 	for range s.model.Config.Layers {
 		s.record = append(s.record, one)
 	}
 	return err
+}
+
+// tail is how many last tokens of a context have hidden states that a record is found from, filled up to whole row blocks.
+func (r Record) tail(tokens, rowBlock int) int {
+	if r.Hidden || r.Sums || len(r.Moments) > 0 {
+		return tokens
+	}
+	last := 0
+	for _, w := range r.Windows {
+		last = max(last, min(w, tokens))
+	}
+	return tokens - (tokens-last)/rowBlock*rowBlock
 }
 
 // A recorder finds the numbers of a record in each layer of a prefill as soon as it is done. They go to its memo; those of

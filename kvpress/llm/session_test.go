@@ -161,7 +161,10 @@ func TestPrefillWithEqualsPrefillThenPress(t *testing.T) {
 	m := loadNeedle(t)
 	ids := someTokens(m, 900, 7)
 	s := prefilled(t, 900)
-	for _, spelling := range []string{"snapkv(window=16):0.5", "adakv(expected_attention):0.7", "rerotate(knorm):0.5"} {
+	for _, spelling := range []string{
+		"snapkv(window=16):0.5", "snapkv(window=300):0.5", "tova:0.5", "adakv(expected_attention):0.7", "rerotate(knorm):0.5", "merging(snapkv):0.5", "lagkv:0.5",
+		"observed_attention:0.5", "criticalkv(snapkv):0.5", "leverage:0.5", "cur:0.5", "block(snapkv):0.5",
+	} {
 		p, err := kvpress.Parse(spelling)
 		if err != nil {
 			t.Fatal(err)
