@@ -80,7 +80,7 @@ dist: build/echarts.min.js ## build what is released into dist: tar.gz, zip, whe
 	@rm -rf dist
 	$(if $(CUDA),sh cuda/build.sh && eval "$$(sh cuda/build.sh env)" && )$(PYTHON) .ci/dist.py --echarts build/echarts.min.js $(if $(ONLY),--only $(ONLY)) $(if $(CUDA),--cuda)
 
-dist-check: dist ## build it once more, in a new clone and from nothing, and compare every byte
+dist-check: dist ## build it once more, in a new clone and from nothing, and compare every byte (CUDA=1, too)
 	@sh .ci/dist_check.sh $(ONLY)
 
 package-check: ## install the wheel and the tarball of dist into empty folders, without Go, and try them

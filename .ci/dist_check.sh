@@ -1,10 +1,15 @@
 #!/bin/sh
 # Builds what is in dist once more, in a new clone in another folder and with an empty cache of compiled code, and
-# compares the checksums. What is not committed is not in it.
+# compares the checksums. What is not committed is not in it. CUDA=1 builds the CUDA program too.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
-git clone --quiet "$root" "$work/somewhere/else"
-GOCACHE=$work/cache python3 "$work/somewhere/else/.ci/dist.py" --echarts "$root/build/echarts.min.js" ${1:+--only "$1"} --out "$work/dist"
+clone=$work/somewhere/else
+git clone --quiet "$root" "$clone"
+if [ -n "${CUDA:-}" ]; then
+	if [ -d "$root/.venv-cuda" ]; then ln -s "$root/.venv-cuda" "$clone/.venv-cuda"; fi # the compiler, not what it made
+	eval "$(sh "$clone/cuda/build.sh" env)"
+fi
+GOCACHE=$work/cache python3 "$clone/.ci/dist.py" --echarts "$root/build/echarts.min.js" ${1:+--only "$1"} ${CUDA:+--cuda} --out "$work/dist"
 diff "$root/dist/SHA256SUMS" "$work/dist/SHA256SUMS" && echo "both builds are equal, byte for byte"
