@@ -223,4 +223,12 @@ func TestProgressIsOneLine(t *testing.T) {
 	if len(n.updated) > 20 {
 		t.Errorf("drawn %d times", len(n.updated))
 	}
+	b.Show("again", 5, 10)
+	b.start = time.Now().Add(-10 * time.Second)
+	if b.Show("again", 6, 10); !strings.HasPrefix(b.text(), "again 6 of 10, 10s, 6.7s left") {
+		t.Errorf("a stage that goes on shows %q", b.text())
+	}
+	if b.Show("again", 1, 10); !strings.HasPrefix(b.text(), "again 1 of 10, 0s") {
+		t.Errorf("a stage that begins anew shows %q", b.text())
+	}
 }

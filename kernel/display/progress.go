@@ -44,11 +44,11 @@ func (b *Bar) Set(done int64) {
 	b.set(done)
 }
 
-// Show says how far another stage is, in the same line.
+// Show says how far another stage is, in the same line. A stage that begins anew has its own time, too.
 func (b *Bar) Show(title string, done, total int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if title != b.title {
+	if title != b.title || done < b.done {
 		b.title, b.start = title, time.Now()
 	}
 	b.total = total
