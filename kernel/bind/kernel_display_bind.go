@@ -105,7 +105,7 @@ func init() {
 		"github.com/kvnotes/kvnotes/kernel/display.Bar":                         "type Bar struct {\n\tmu\tsync.Mutex\n\ttitle\tstring\n\ttotal\tint64\n\tdone\tint64\n\tstart\ttime.Time\n\tdrawn\ttime.Time\n\thandle\tHandle\n\tshown\tbool\n\tended\tbool\t// all steps were done when it was last set\n}\n\nA Bar shows how far something is, in one line that changes in place.",
 		"github.com/kvnotes/kvnotes/kernel/display.Bar.Add":                     "func (b *Bar) Add(n int64)\n\nAdd takes n steps.",
 		"github.com/kvnotes/kvnotes/kernel/display.Bar.Set":                     "func (b *Bar) Set(done int64)\n\nSet says how many steps are done.",
-		"github.com/kvnotes/kvnotes/kernel/display.Bar.Show":                    "func (b *Bar) Show(title string, done, total int64)\n\nShow says how far another stage is, in the same line.",
+		"github.com/kvnotes/kvnotes/kernel/display.Bar.Show":                    "func (b *Bar) Show(title string, done, total int64)\n\nShow says how far another stage is, in the same line. A stage that begins anew has its own time, too.",
 		"github.com/kvnotes/kvnotes/kernel/display.Clear":                       "func Clear(wait bool) error\n\nClear empties the output of the cell; with wait it does so when something new comes.",
 		"github.com/kvnotes/kvnotes/kernel/display.Connect":                     "func Connect(f Frontend)\n\nConnect says where things are shown from now on; nil means nowhere.",
 		"github.com/kvnotes/kvnotes/kernel/display.Data":                        "type Data = struct {\n\tData\t\tMIMEMap\n\tMetadata\tMIMEMap\n\tTransient\tMIMEMap\n}\n\nData is a thing to show: the same content in several formats, and notes for the front end.",
