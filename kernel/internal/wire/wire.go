@@ -20,8 +20,8 @@ const Version = "5.4"
 // delimiter stands between the routing identities and the signed part of a message.
 var delimiter = []byte("<IDS|MSG>")
 
-// ErrSignature reports a message whose signature is not that of the key.
-var ErrSignature = errors.New("the signature does not fit")
+// errSignature reports a message whose signature is not that of the key.
+var errSignature = errors.New("the signature does not fit")
 
 // A Header says which message it is and who sent it.
 type Header struct {
@@ -45,8 +45,8 @@ type Message struct {
 	raw        json.RawMessage // the header as it came
 }
 
-// RawHeader is the header as it came, to be the parent of answers.
-func (m *Message) RawHeader() json.RawMessage {
+// rawHeader is the header as it came, to be the parent of answers.
+func (m *Message) rawHeader() json.RawMessage {
 	if m.raw == nil {
 		return json.RawMessage("{}")
 	}
@@ -72,7 +72,7 @@ func Parse(frames [][]byte, key []byte) (*Message, error) {
 	if len(key) > 0 {
 		want, err := hex.DecodeString(string(signed[0]))
 		if err != nil || !hmac.Equal(want, sign(key, signed[1:5])) {
-			return nil, ErrSignature
+			return nil, errSignature
 		}
 	}
 	m := &Message{Identities: frames[:start], Parent: signed[2], Content: signed[4], Buffers: signed[5:], raw: signed[1]}
@@ -104,7 +104,7 @@ func New(kind, session string, parent *Message, content interface{}) (*Message, 
 		Parent: json.RawMessage("{}"), Metadata: map[string]interface{}{}, Content: text,
 	}
 	if parent != nil {
-		m.Identities, m.Parent = parent.Identities, parent.RawHeader()
+		m.Identities, m.Parent = parent.Identities, parent.rawHeader()
 	}
 	return m, nil
 }

@@ -46,10 +46,10 @@ func TestBadMessagesAreRefused(t *testing.T) {
 		frames[i] = []byte(to)
 		return frames
 	}
-	if _, err := Parse(good, []byte("other")); !errors.Is(err, ErrSignature) {
+	if _, err := Parse(good, []byte("other")); !errors.Is(err, errSignature) {
 		t.Errorf("another key: %v", err)
 	}
-	if _, err := Parse(changed(6, `{"status":"bad"}`), []byte("secret")); !errors.Is(err, ErrSignature) {
+	if _, err := Parse(changed(6, `{"status":"bad"}`), []byte("secret")); !errors.Is(err, errSignature) {
 		t.Errorf("a changed content: %v", err)
 	}
 	for name, frames := range map[string][][]byte{

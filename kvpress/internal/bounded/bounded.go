@@ -9,8 +9,8 @@ import (
 
 // Limits of one input: what it may allocate in all, live or not, and how long it may take.
 const (
-	MostBytes = 1 << 30
-	MostTime  = 10 * time.Second
+	mostBytes = 1 << 30
+	mostTime  = 10 * time.Second
 )
 
 // Run fails a test when f goes past the limits. What other goroutines allocate meanwhile counts too.
@@ -18,10 +18,10 @@ func Run(t testing.TB, f func()) {
 	t.Helper()
 	before, began := allocated(), time.Now()
 	f()
-	if n := allocated() - before; n > MostBytes {
-		t.Errorf("one input made %d MB, at most %d may be made", n>>20, MostBytes>>20)
+	if n := allocated() - before; n > mostBytes {
+		t.Errorf("one input made %d MB, at most %d may be made", n>>20, mostBytes>>20)
 	}
-	if took := time.Since(began); took > MostTime {
+	if took := time.Since(began); took > mostTime {
 		t.Errorf("one input took %v", took)
 	}
 }

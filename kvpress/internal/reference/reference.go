@@ -22,7 +22,7 @@ import (
 
 // Tolerances that the reference's README states.
 const (
-	TinyLogits  = 2e-3 // absolute, logits of the tiny models
+	tinyLogits  = 2e-3 // absolute, logits of the tiny models
 	TinyGap     = 5e-3 // tokens may differ after a best-minus-second logit below this
 	TinyTie     = 1e-5 // relative distance of scores at the cut below which kept sets may differ
 	SmolLM2Gap  = 0.01

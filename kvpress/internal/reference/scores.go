@@ -28,7 +28,7 @@ func (c *Case) LogitTolerance() float64 {
 	if c.Tensors["final_kept"] != "" && c.has("DMS(", "AdaKV(") {
 		return 0.05
 	}
-	return TinyLogits
+	return tinyLogits
 }
 
 // has reports whether one of the names is in the label.
