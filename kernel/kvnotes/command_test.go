@@ -16,6 +16,10 @@ func TestWrongFlags(t *testing.T) {
 		"--decode 0":    {"bench", "--decode", "0"},
 		"--sessions -1": {"bench", "--sessions", "-1"},
 		"--length -1":   {"measure", "stats", "--length", "-1", "--out", t.TempDir(), "main.go"},
+		"--sinks -1":    {"measure", "duo", "--sinks", "-1", "--out", t.TempDir(), "main.go"},
+		"--chart x.pdf": {"eval", "--chart", "x.pdf"},
+		"--chart no/x":  {"eval", "merge", "--chart", "no/x.svg", t.TempDir()},
+		"no room":       {"eval", "--facts", "1", "--tokens", "5", "--samples", "1"},
 		"-7 tokens":     {"eval", "efficiency", "--contexts", "-7"},
 	} {
 		out, err := command(args...).CombinedOutput()

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -102,6 +104,9 @@ func (e evaluation) run(cmd *cobra.Command) error {
 	if e.chart != "" && len(e.models) > 1 {
 		return errors.New("--chart draws the sweep of one model: name one, or merge and draw afterwards")
 	}
+	if err := checkChart(e.chart); err != nil {
+		return err
+	}
 	benchmark, err := eval.Find(e.bench)
 	if err != nil {
 		return err
@@ -115,6 +120,20 @@ func (e evaluation) run(cmd *cobra.Command) error {
 		reports = append(reports, report)
 	}
 	return printReports(cmd, reports, e.asJSON, e.chart)
+}
+
+// checkChart refuses a file that no chart can become before hours of work, not after.
+func checkChart(file string) error {
+	if file == "" {
+		return nil
+	}
+	if ext := strings.ToLower(filepath.Ext(file)); !slices.Contains([]string{".html", ".svg", ".png"}, ext) {
+		return fmt.Errorf("--chart %s: charts are .html, .svg or .png", file)
+	}
+	if _, err := os.Stat(filepath.Dir(file)); err != nil {
+		return fmt.Errorf("--chart %s: %w", file, err)
+	}
+	return nil
 }
 
 // A part is what one process does with one model.

@@ -24,6 +24,9 @@ func evalMergeCommand() *cobra.Command {
 what is missing. The whole of each sweep goes to a file in DIR/merged.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkChart(chart); err != nil {
+				return err
+			}
 			reports, err := eval.Merge(args[0])
 			if err != nil {
 				return err

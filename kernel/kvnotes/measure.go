@@ -27,8 +27,8 @@ queries, for expected_attention_stats; duo is how far back every head looks, for
 			if args[0] != "stats" && args[0] != "duo" {
 				return fmt.Errorf("there is nothing called %q to measure: it is stats or duo", args[0])
 			}
-			if length < 1 {
-				return fmt.Errorf("--length %d: at least one character of each text is read", length)
+			if length < 1 || skip < 0 || sinks < 0 || recent < 0 {
+				return fmt.Errorf("--length %d --skip %d --sinks %d --recent %d: at least 1, 0, 0 and 0 are wanted", length, skip, sinks, recent)
 			}
 			var texts []string
 			for _, file := range args[1:] {

@@ -65,18 +65,17 @@ const (
 func needleSamples(m *llm.LLM, o Options) ([]Sample, error) {
 	n := Needles{Questions: needleQuestions, Facts: o.Facts}
 	world := needle.NewWorld()
+	tokens := func(t needle.Text) int { return len(m.Tokenizer.Encode(t.String())) }
 	var samples []Sample
 	for text := int64(0); len(samples) < o.samples(); text++ {
 		n.Seed = o.Seed + text
-		made := func(sentences int) needle.Text {
-			n.Sentences = sentences
-			return world.Text(n.Seed, sentences, n.withDefaults().Facts)
-		}
 		n.Sentences = most(1, func(sentences int) bool {
-			return len(m.Tokenizer.Encode(made(sentences).String())) <= o.tokens()
+			n.Sentences = sentences
+			return tokens(world.Text(n.Seed, sentences, n.withDefaults().Facts)) <= o.tokens()
 		})
-		some := n.of(made(n.Sentences))
-		if len(some) == 0 {
+		made := world.Text(n.Seed, n.Sentences, n.withDefaults().Facts)
+		some := n.of(made)
+		if len(some) == 0 || tokens(made) > o.tokens() {
 			return nil, fmt.Errorf("a text of %d tokens has no room for a fact: ask for longer ones", o.tokens())
 		}
 		samples = append(samples, some[:min(len(some), o.samples()-len(samples))]...)
