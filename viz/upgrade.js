@@ -6,12 +6,12 @@
   var boxes = document.querySelectorAll('[data-kvnotes="' + id + '"]:not([data-drawn])');
   if (!boxes.length) return;
 
-  // Addresses where ECharts may be: the kernel's folder on the notebook server, beside a saved page, elsewhere.
+  // Addresses where ECharts may be: the kernels' folders on the notebook server, beside a saved page, elsewhere.
   function addresses() {
     var base = document.body && document.body.dataset.baseUrl, config = document.getElementById("jupyter-config-data");
     try { if (!base && config) base = JSON.parse(config.textContent).baseUrl; } catch (e) { /* not Jupyter's */ }
-    var near = base ? base.replace(/\/?$/, "/") + "kernelspecs/kvnotes/" : "";
-    return [near + "echarts.min.js", elsewhere];
+    var folders = base ? ["kvnotes/", "kvnotes-cuda/"].map(function (name) { return base.replace(/\/?$/, "/") + "kernelspecs/" + name; }) : [""];
+    return folders.map(function (folder) { return folder + "echarts.min.js"; }).concat(elsewhere);
   }
   function load(address) {
     return new Promise(function (found, missing) {
