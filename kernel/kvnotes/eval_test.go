@@ -183,9 +183,11 @@ func TestEvalSurvivesKills(t *testing.T) {
 	for round := range rounds {
 		out := filepath.Join(dir, strconv.Itoa(round))
 		kills, last := 0, int64(0)
-		for !killed(t, time.Duration(random.Int64N(int64(took)+1)), sweep("--out="+out)...) {
+		moment := func() time.Duration { // later and later: where others work on this machine, runs take longer than the first
+			return time.Duration(random.Int64N(int64(took)*int64(10+kills)/10 + 1))
+		}
+		for !killed(t, moment(), sweep("--out="+out)...) {
 			kills++
-			// The next one has time for a few more records; a moment that is always too short would never end.
 			if info, err := os.Stat(filepath.Join(out, "needle-needle.jsonl")); err == nil {
 				if info.Size() < last {
 					t.Errorf("a kill took %d bytes away", last-info.Size())

@@ -1,9 +1,6 @@
 package jinja
 
-import (
-	"math"
-	"strings"
-)
+import "strings"
 
 // An expr is an expression.
 type expr interface{ eval(f *frame) any }
@@ -422,79 +419,4 @@ func multiplied(f *frame, l *list, n int) *list {
 		out.items = append(out.items, l.items...)
 	}
 	return out
-}
-
-// wholes calculates with whole numbers, which stay whole but for a division.
-func wholes(op string, l, r int) any {
-	var out int
-	exact := true
-	switch op {
-	case "+":
-		out, exact = l+r, (l+r > l) == (r > 0)
-	case "-":
-		out, exact = l-r, (l-r < l) == (r > 0)
-	case "*":
-		out = l * r
-		exact = l == 0 || out/l == r && !(l == -1 && r == math.MinInt)
-	case "**":
-		if r < 0 {
-			return floats(op, float64(l), float64(r))
-		}
-		if l >= -1 && l <= 1 { // whose powers repeat
-			r = min(r, 2-r%2)
-		}
-		out = 1
-		for range r {
-			out = wholes("*", out, l).(int)
-		}
-	default:
-		if r == 0 {
-			fail("division by zero")
-		}
-		if op == "/" {
-			return float64(l) / float64(r)
-		}
-		rest := l % r
-		if rest != 0 && (rest < 0) != (r < 0) {
-			rest += r
-		}
-		if op == "%" {
-			return rest
-		}
-		out = (l - rest) / r
-	}
-	if !exact {
-		fail("%d %s %d is too large a number", l, op, r)
-	}
-	return out
-}
-
-func floats(op string, l, r float64) any {
-	switch op {
-	case "+":
-		return l + r
-	case "-":
-		return l - r
-	case "*":
-		return l * r
-	case "**":
-		if l == 0 && r < 0 {
-			fail("0.0 cannot be raised to a negative power")
-		}
-		return math.Pow(l, r)
-	}
-	if r == 0 {
-		fail("float division by zero")
-	}
-	switch op {
-	case "/":
-		return l / r
-	case "//":
-		return math.Floor(l / r)
-	}
-	rest := math.Mod(l, r)
-	if rest != 0 && (rest < 0) != (r < 0) {
-		rest += r
-	}
-	return rest
 }

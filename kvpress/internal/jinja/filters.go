@@ -1,7 +1,6 @@
 package jinja
 
 import (
-	"math"
 	"net/url"
 	"regexp"
 	"slices"
@@ -436,70 +435,4 @@ func truncated(f *frame, a []any) any {
 		cut = cut[:i]
 	}
 	return cut + end
-}
-
-func toFloat(_ *frame, a []any) any {
-	switch v := number(a[0]).(type) {
-	case int:
-		return float64(v)
-	case float64:
-		return v
-	case string:
-		if x, err := strconv.ParseFloat(strings.TrimSpace(v), 64); err == nil {
-			return x
-		}
-	}
-	return a[1]
-}
-
-func toInt(_ *frame, a []any) any {
-	switch v := number(a[0]).(type) {
-	case int:
-		return v
-	case float64:
-		if !math.IsNaN(v) && math.Abs(v) < 1<<62 {
-			return int(v)
-		}
-	case string:
-		v = strings.TrimSpace(v)
-		if i, err := strconv.ParseInt(v, wholeNumber(a[2], "base"), 64); err == nil {
-			return int(i)
-		}
-		if x, err := strconv.ParseFloat(v, 64); err == nil && math.Abs(x) < 1<<62 {
-			return int(x)
-		}
-	}
-	return a[1]
-}
-
-// mostDigits behind the point of a float64: more do not change it.
-const mostDigits = 1074
-
-func rounded(f *frame, a []any) any {
-	x, ok := toFloat(f, []any{a[0], nil}).(float64)
-	if !ok {
-		fail("round wants a number, not '%s'", typeName(a[0]))
-	}
-	scale := math.Pow(10, float64(wholeNumber(a[1], "precision")))
-	switch a[2] {
-	case "ceil":
-		return math.Ceil(x*scale) / scale
-	case "floor":
-		return math.Floor(x*scale) / scale
-	case "common":
-		digits := min(wholeNumber(a[1], "precision"), mostDigits)
-		n, whole := number(a[0]).(int)
-		if digits < 0 {
-			unit := math.Pow(10, float64(min(-digits, 300))) // beyond, no float64 is left
-			x = math.RoundToEven(x/unit) * unit
-			n, digits = int(x), 0
-		}
-		if whole {
-			return n
-		}
-		v, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'f', digits, 64), 64) // it was a number
-		return v
-	}
-	fail("method must be common, ceil or floor")
-	return nil
 }
