@@ -8,7 +8,7 @@ type level int
 const (
 	plain  level = iota // Go alone
 	avx2                // AVX2 and FMA
-	avx512              // AVX-512 F, BW, DQ and VL
+	avx512              // AVX-512 F, BW, DQ and VL, and VNNI where there is
 )
 
 // levels are their names, as KVNOTES_CPU spells them.

@@ -202,7 +202,7 @@ func (w *Weight) strip(r *room, panel, n int) strip {
 	return b
 }
 
-// gemvPanels is how many panels of a product with one row are one task.
+// gemvPanels is how many panels of a product with one row are one task, at most.
 const gemvPanels = 4
 
 // gemv is the product with a single row: as fast as the weights can be read.
@@ -212,8 +212,11 @@ func (w *Weight) gemv(dst, x []float32, from, to int) {
 	if w.few != nil {
 		w.grouped(&g.room, x)
 	}
-	g.from, g.to = from, to
-	Parallel((to-from+gemvPanels*panelCols-1)/(gemvPanels*panelCols), g.run)
+	g.from, g.to, g.outputs = from, to, gemvPanels*panelCols
+	if w.few != nil {
+		g.outputs /= 2 // which take as long: no core waits long for the last task
+	}
+	Parallel((to-from+g.outputs-1)/g.outputs, g.run)
 	g.weight, g.dst, g.x = nil, nil, nil
 	gemvs.Put(g)
 }
@@ -224,6 +227,7 @@ type gemv struct {
 	weight   *Weight
 	dst, x   []float32
 	from, to int // outputs
+	outputs  int // of one task
 	run      func(i int)
 }
 
@@ -234,8 +238,8 @@ var gemvs = sync.Pool{New: func() interface{} {
 }}
 
 func (g *gemv) task(i int) {
-	first := g.from + i*gemvPanels*panelCols
-	n := min(gemvPanels*panelCols, g.to-first)
+	first := g.from + i*g.outputs
+	n := min(g.outputs, g.to-first)
 	out := g.dst[first-g.from : first-g.from+n]
 	panels := (n + panelCols - 1) / panelCols
 	if n%panelCols == 0 {
