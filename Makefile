@@ -95,7 +95,7 @@ docker-check: ## carry out the Dockerfile in empty roots, without Docker, and as
 vuln: ## look the modules up in Go's list of weaknesses (needs a network that reaches it)
 	@STRICT=1 .ci/vuln.sh
 
-cover: ## print how much of each package the tests reach, and fail where it is less than 75 %
+cover: kernel model ## print how much of each package the tests reach, and fail where it is less than 75 %
 	@.ci/cover.sh
 
 lint: fresh ## what CI checks before it tests
