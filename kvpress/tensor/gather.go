@@ -37,15 +37,22 @@ func (p Pages) Gather(list []int) Pages {
 
 // gatherKeys copies some rows of the keys of a page, which has all channels or those that are listed, beside each other.
 func gatherKeys(dst, k []float32, channels []int, rows []uint8) {
-	for c := 0; len(k) > 0; c, k = c+1, k[PageRows:] {
-		to := dst[c*PageRows:]
-		if channels != nil {
-			to = dst[channels[c]*PageRows:]
-		}
-		from := (*[PageRows]float32)(k)
-		to = to[:len(rows)]
+	if channels == nil {
+		gatherWhole(dst, k, rows)
+		return
+	}
+	for i, c := range channels {
+		gatherWhole(dst[c*PageRows:], k[i*PageRows:(i+1)*PageRows], rows)
+	}
+}
+
+// gatherWholeGo copies the listed numbers of every channel.
+func gatherWholeGo(dst, k []float32, rows []uint8) {
+	for ; len(k) > 0; k = k[PageRows:] {
+		from, to := (*[PageRows]float32)(k), dst[:len(rows)]
 		for i, row := range rows {
 			to[i] = from[row%PageRows]
 		}
+		dst = dst[min(PageRows, len(dst)):]
 	}
 }
