@@ -8,7 +8,10 @@ trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 clone=$work/somewhere/else
 git clone --quiet "$root" "$clone"
 if [ -n "${CUDA:-}" ]; then
-	if [ -d "$root/.venv-cuda" ]; then ln -s "$root/.venv-cuda" "$clone/.venv-cuda"; fi # the compiler, not what it made
+	if [ -d "$root/.venv-cuda" ]; then # the compiler, not what it made; Go calls a tree modified that has a file git does not know
+		ln -s "$root/.venv-cuda" "$clone/.venv-cuda"
+		echo .venv-cuda >>"$clone/.git/info/exclude"
+	fi
 	eval "$(sh "$clone/cuda/build.sh" env)"
 fi
 GOCACHE=$work/cache python3 "$clone/.ci/dist.py" --echarts "$root/build/echarts.min.js" ${1:+--only "$1"} ${CUDA:+--cuda} --out "$work/dist"
