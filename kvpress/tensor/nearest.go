@@ -12,7 +12,7 @@ const nearestRows = 48
 // as large, 0 when none is a number; and the product. No row may be longer than 1. It works on the calling goroutine alone.
 func Nearest(x, among Mat) (places []int, products []float32) {
 	places, products = make([]int, x.Rows), make([]float32, x.Rows)
-	if hasCodes() {
+	if vnni() { // products of codes are then faster than those of float32
 		nearestByCodes(places, products, x, among)
 		return places, products
 	}

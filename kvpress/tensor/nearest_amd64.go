@@ -2,16 +2,11 @@
 
 package tensor
 
-import "golang.org/x/sys/cpu"
-
 //go:noescape
 func tileCodes512(a, b *uint32, pairs int, c *float32, cRow int)
 
-// hasCodes tells whether products of codes are faster than those of float32.
-func hasCodes() bool { return active == avx512 && cpu.X86.HasAVX512VNNI }
-
 func tileCodes(a, b []uint32, pairs int, c []float32, cRow int) {
-	if !hasCodes() {
+	if !vnni() {
 		tileCodesGo(a, b, pairs, c, cRow)
 		return
 	}

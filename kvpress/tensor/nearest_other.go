@@ -2,6 +2,6 @@
 
 package tensor
 
-func hasCodes() bool { return false }
+func vnni() bool { return false }
 
 func tileCodes(a, b []uint32, pairs int, c []float32, cRow int) { tileCodesGo(a, b, pairs, c, cRow) }

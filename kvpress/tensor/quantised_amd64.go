@@ -64,7 +64,7 @@ var (
 	}
 )
 
-// vnni tells whether four products of bytes are one instruction.
+// vnni tells whether several products of small integers, and their sum, are one instruction.
 func vnni() bool { return active == avx512 && cpu.X86.HasAVX512VNNI }
 
 // fix rounds a row, which fills whole groups, as products with codes of so many bits take it.

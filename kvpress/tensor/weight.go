@@ -209,11 +209,9 @@ const gemvPanels = 4
 func (w *Weight) gemv(dst, x []float32, from, to int) {
 	g := gemvs.Get().(*gemv)
 	g.weight, g.dst, g.x = w, dst, x
-	if w.few != nil {
-		w.grouped(&g.room, x)
-	}
 	g.from, g.to, g.outputs = from, to, gemvPanels*panelCols
 	if w.few != nil {
+		w.grouped(&g.room, x)
 		g.outputs /= 2 // which take as long: no core waits long for the last task
 	}
 	Parallel((to-from+g.outputs-1)/g.outputs, g.run)
