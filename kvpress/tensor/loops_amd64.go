@@ -68,7 +68,10 @@ func transpose8(dst *float32, dstRow int, src *float32, srcRow, n int)
 func widen16(dst *float32, src *uint16, n int)
 
 //go:noescape
-func gemvHalf64(dst, x *float32, k int, panels *uint16, stride int)
+func gemvHalf64avx2(dst, x *float32, k int, panels *uint16, stride int)
+
+//go:noescape
+func gemvHalf64avx512(dst, x *float32, k int, panels *uint16, stride int)
 
 //go:noescape
 func gemvHalf16(dst, x *float32, k int, panel *uint16)
@@ -271,8 +274,12 @@ func gemvHalf(dst, x []float32, panels []uint16) {
 	}
 	stride, n, p := len(x)*panelCols, len(dst)/panelCols, 0
 	_ = panels[n*stride-1]
-	for ; p+4 <= n; p += 4 {
-		gemvHalf64(&dst[p*panelCols], &x[0], len(x), &panels[p*stride], 2*stride)
+	for ; p+4 <= n && len(x)%2 == 0; p += 4 {
+		if active == avx512 {
+			gemvHalf64avx512(&dst[p*panelCols], &x[0], len(x), &panels[p*stride], 2*stride)
+		} else {
+			gemvHalf64avx2(&dst[p*panelCols], &x[0], len(x), &panels[p*stride], 2*stride)
+		}
 	}
 	for ; p < n; p++ {
 		gemvHalf16(&dst[p*panelCols], &x[0], len(x), &panels[p*stride])

@@ -15,8 +15,7 @@ var workers struct {
 
 	// the work at hand
 	f      func(i int)
-	n      int64
-	next   atomic.Int64
+	shares []share // of the caller, and of each helper
 	panic  atomic.Pointer[interface{}]
 	turn   atomic.Int64 // odd while there is work to join
 	inside atomic.Int64 // helpers that may be at it
@@ -26,9 +25,36 @@ var workers struct {
 
 // A helper is a goroutine.
 type helper struct {
+	number  int // its share
 	asleep  atomic.Bool
 	retired atomic.Bool
 	wake    chan struct{}
+}
+
+// A share is a run of tasks that one thread does in their order, so that it reads on in memory where it was.
+type share struct {
+	left atomic.Uint64 // the first task, and 32 bits further down the end
+	_    [56]byte      // what other threads write to is another line of the cache
+}
+
+func (s *share) set(first, end int) { s.left.Store(uint64(first)<<32 | uint64(end)) }
+
+// take takes the first task that is left, or the last one.
+func (s *share) take(last bool) (task int, ok bool) {
+	for {
+		left := s.left.Load()
+		first, end := left>>32, left&(1<<32-1)
+		if first == end {
+			return 0, false
+		}
+		task, rest := first, left+1<<32
+		if last {
+			task, rest = end-1, left-1
+		}
+		if s.left.CompareAndSwap(left, rest) {
+			return int(task), true
+		}
+	}
 }
 
 // patience is how many looks a helper, or a caller that waits for helpers, takes before it sleeps: some 50 microseconds.
@@ -54,10 +80,11 @@ func setThreads(n int) {
 		workers.helpers = workers.helpers[:last]
 	}
 	for len(workers.helpers) < n-1 {
-		h := &helper{wake: make(chan struct{}, 1)}
+		h := &helper{number: len(workers.helpers) + 1, wake: make(chan struct{}, 1)}
 		workers.helpers = append(workers.helpers, h)
 		go h.work()
 	}
+	workers.shares = make([]share, n)
 }
 
 // Threads is how many goroutines work at the same time.
@@ -89,7 +116,7 @@ func (h *helper) work() {
 			// Once inside with the turn still open, the caller waits for this helper.
 			workers.inside.Add(1)
 			if workers.turn.Load() == turn {
-				takeTasks()
+				takeTasks(h.number)
 			}
 			if workers.inside.Add(-1) == 0 && workers.waits.CompareAndSwap(true, false) {
 				workers.empty <- struct{}{}
@@ -109,20 +136,23 @@ func (h *helper) work() {
 	}
 }
 
-// takeTasks takes one task after the other until none is left.
-func takeTasks() {
+// takeTasks does the tasks of a thread's own share, and then what others have not come to, from the end of theirs.
+func takeTasks(own int) {
 	defer func() {
 		if r := recover(); r != nil {
 			caught := r // here, for its address makes it an allocation
 			workers.panic.CompareAndSwap(nil, &caught)
 		}
 	}()
-	for {
-		i := workers.next.Add(1) - 1
-		if i >= workers.n {
-			return
+	for i := range workers.shares {
+		s := &workers.shares[(own+i)%len(workers.shares)]
+		for {
+			task, ok := s.take(i > 0)
+			if !ok {
+				break
+			}
+			workers.f(task)
 		}
-		workers.f(int(i))
 	}
 }
 
@@ -137,14 +167,17 @@ func Parallel(n int, f func(i int)) {
 	}
 	defer workers.mu.Unlock()
 	startWorkers()
-	workers.f, workers.n = f, int64(n)
-	workers.next.Store(0)
+	workers.f = f
+	threads := min(len(workers.shares), n)
+	for i := range workers.shares {
+		workers.shares[i].set(min(i, threads)*n/threads, min(i+1, threads)*n/threads)
+	}
 	workers.panic.Store(nil)
 	workers.turn.Add(1)
-	for _, h := range workers.helpers[:min(len(workers.helpers), n-1)] {
+	for _, h := range workers.helpers[:threads-1] {
 		h.rouse()
 	}
-	takeTasks()
+	takeTasks(0)
 	workers.turn.Add(1)
 	await()
 	workers.f = nil

@@ -48,8 +48,7 @@ func PackGroups(bits, out, in int, parts ...[]byte) (*Weight, error) {
 		return nil, err
 	}
 	g := w.few
-	g.data = make([]byte, w.panels()*w.blocks()*g.bytes())
-	hugePages(g.data)
+	g.data = weightMemory[byte](w.panels() * w.blocks() * g.bytes())
 	head, dwords := block-GroupLen*bits/8, GroupLen*bits/8/4
 	Parallel(w.panels(), func(p int) {
 		for b := range w.blocks() {
@@ -65,6 +64,7 @@ func PackGroups(bits, out, in int, parts ...[]byte) (*Weight, error) {
 			}
 		}
 	})
+	settled(g.data)
 	return w, nil
 }
 

@@ -53,8 +53,7 @@ func PackBF16(out, in int, parts ...[]byte) (*Weight, error) {
 		return nil, err
 	}
 	w := &Weight{Out: out, In: in}
-	w.half = make([]uint16, w.panels()*panelCols*in)
-	hugePages(w.half)
+	w.half = weightMemory[uint16](w.panels() * panelCols * in)
 	Parallel(w.panels(), func(p int) {
 		panel := w.half[p*panelCols*in : (p+1)*panelCols*in]
 		for j, row := range rows[p*panelCols : min(out, (p+1)*panelCols)] {
@@ -63,6 +62,7 @@ func PackBF16(out, in int, parts ...[]byte) (*Weight, error) {
 			}
 		}
 	})
+	settled(w.half)
 	return w, nil
 }
 
@@ -72,11 +72,11 @@ func PackF32(out, in int, data []float32) (*Weight, error) {
 		return nil, err
 	}
 	w := &Weight{Out: out, In: in}
-	w.single = make([]float32, w.panels()*panelCols*in)
-	hugePages(w.single)
+	w.single = weightMemory[float32](w.panels() * panelCols * in)
 	Parallel(w.panels(), func(p int) {
 		packPanel(w.single[p*panelCols*in:(p+1)*panelCols*in], Mat{Rows: out, Cols: in, Data: data}, p*panelCols)
 	})
+	settled(w.single)
 	return w, nil
 }
 
