@@ -60,9 +60,9 @@ func (g *gathered) merge(dst []float32, r int, sums []float32, other gathered, i
 	default:
 		old, added := float32(1), float32(1) // at least one of them is, for it has the largest score
 		if g.top[r] >= other.top[i] {
-			added = exp32(other.top[i] - g.top[r])
+			added = exp2(other.top[i] - g.top[r])
 		} else {
-			old = exp32(g.top[r] - other.top[i])
+			old = exp2(g.top[r] - other.top[i])
 			g.top[r] = other.top[i]
 			Scale(dst, old)
 		}
@@ -84,7 +84,7 @@ type attention struct {
 	q      Mat
 	group  int
 	pages  Pages
-	scale  float32
+	scale  float32 // of scores, for weights that are powers of two
 	window int
 	before int  // pairs that every row may see
 	few    bool // rows, so that pairs are read from memory for them alone
@@ -92,6 +92,7 @@ type attention struct {
 	from         int // the block at hand begins with this pair
 	until        int // no block after the one that ends here is wanted
 	keys, values [][]float32
+	brief        bool      // some of the keys have not all channels
 	unpacked     []float32 // keys and values of its packed pages
 	width        int       // numbers from one row of values, or of sums, to the next: Dim, filled up to whole tiles
 	scores       []float32 // of the rows at hand, blockPairs each
@@ -105,7 +106,7 @@ var attentions = sync.Pool{New: func() interface{} { return new(attention) }}
 
 // begin says what the rows are and what they may see.
 func (s *attention) begin(q Mat, group int, p Pages, scale float32, window int) {
-	s.q, s.group, s.pages, s.scale, s.window = q, group, p, scale, window
+	s.q, s.group, s.pages, s.scale, s.window = q, group, p, scale*log2e, window
 	s.before = p.Len - q.Rows/group
 	s.few, s.until = q.Rows <= tileRows(), p.Len
 	s.width = (p.Dim + tileCols - 1) / tileCols * tileCols
@@ -126,7 +127,7 @@ func (s *attention) skip(from int) int { return max(0, from-s.before) * s.group 
 
 // open finds keys and values of the block that begins with a pair.
 func (s *attention) open(from int) {
-	s.from, s.keys, s.values = from, s.keys[:0], s.values[:0]
+	s.from, s.keys, s.values, s.brief = from, s.keys[:0], s.values[:0], false
 	dim, n := s.pages.Dim, min(blockPairs, s.pages.Len-from)
 	pages := s.pages.List[from/PageRows : (from+n+PageRows-1)/PageRows]
 	for i, page := range pages {
@@ -135,7 +136,7 @@ func (s *attention) open(from int) {
 			s.unpacked = grown(s.unpacked, blockPages*2*dim*PageRows)
 			k, v = page.read(s.unpacked[i*2*dim*PageRows:(i+1)*2*dim*PageRows], dim)
 		}
-		s.keys, s.values = append(s.keys, k), append(s.values, v)
+		s.keys, s.values, s.brief = append(s.keys, k), append(s.values, v), s.brief || page.Channels != nil
 	}
 	if dim == s.width {
 		return
@@ -167,8 +168,13 @@ func (s *attention) weigh(r, rows int) {
 	start = start / PageRows * PageRows // with whole pages of pairs that no row sees left out
 	end = min(end, s.pages.Len-s.from)
 	whole := (end + PageRows - 1) / PageRows * PageRows
-	for at := start; at < whole; at += PageRows {
-		s.score(s.scores[at:], blockPairs, r, rows, at/PageRows)
+	if s.few || s.brief {
+		for at := start; at < whole; at += PageRows {
+			s.score(s.scores[at:], blockPairs, r, rows, at/PageRows)
+		}
+	} else {
+		keys := &strip{s.keys[start/PageRows : whole/PageRows], PageRows, PageRows / 2}
+		tiles(rows, s.q.Cols, s.q.Data[r*s.q.Cols:], s.q.Cols, keys, s.scores[start:], blockPairs)
 	}
 	s.part.reset(rows)
 	for i := range rows {
@@ -180,7 +186,7 @@ func (s *attention) weigh(r, rows int) {
 			continue
 		}
 		s.part.top[i] = Max(row[hidden:seen]) * s.scale
-		s.part.sum[i] = expSum(row[hidden:seen], s.scale, s.part.top[i])
+		s.part.sum[i] = exp2Sum(row[hidden:seen], s.scale, s.part.top[i])
 	}
 	if s.few {
 		s.takeFew(rows, start, end)
@@ -212,7 +218,7 @@ func (s *attention) take(c, rows, from int, values [][]float32, k int, add bool)
 	for i, v := range values {
 		pieces[i] = v[c:]
 	}
-	tile(rows, k, s.scores[from:], blockPairs, 1, strip{pieces[:len(values)], s.width, tileCols / 2}, s.sums[c:], s.width, add)
+	tile(rows, k, s.scores[from:], blockPairs, 1, &strip{pieces[:len(values)], s.width, tileCols / 2}, s.sums[c:], s.width, add)
 }
 
 // takeFew multiplies the weights of pairs start to end-1 of the block with their values, page after page, each of which
@@ -234,13 +240,13 @@ func (s *attention) takeFew(rows, start, end int) {
 // keysGo and valuesGo are the twins of the loops that fetch what lies ahead: tiles.
 func keysGo(dst []float32, dstRow int, q []float32, dim, rows int, k []float32) {
 	pieces := [1][]float32{k}
-	tile(rows, dim, q, dim, 1, strip{pieces[:], PageRows, PageRows / 2}, dst, dstRow, false)
+	tile(rows, dim, q, dim, 1, &strip{pieces[:], PageRows, PageRows / 2}, dst, dstRow, false)
 }
 
 func valuesGo(dst []float32, dstRow int, weights []float32, weightsRow, pairs, rows int, v []float32, vRow int, add bool) {
 	for c := 0; c < 2*tileCols; c += tileCols {
 		pieces := [1][]float32{v[c:]}
-		tile(rows, pairs, weights, weightsRow, 1, strip{pieces[:], vRow, tileCols / 2}, dst[c:], dstRow, add)
+		tile(rows, pairs, weights, weightsRow, 1, &strip{pieces[:], vRow, tileCols / 2}, dst[c:], dstRow, add)
 	}
 }
 

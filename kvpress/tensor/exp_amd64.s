@@ -2,30 +2,24 @@
 
 #include "textflag.h"
 
-// Exponentials. x = n*ln2 + r; a polynomial gives exp(r), and n is added to the exponent. Below the smallest normal number:
-// 0. The twins, which name the numbers, are expSumGo and gateGo.
+// Powers of two. x = n + r; a polynomial gives 2^r, and n is added to the exponent. Below the smallest normal number: 0. The
+// twins, which name the numbers, are exp2SumGo and gateGo.
 
-DATA expLow<>+0(SB)/4, $0xc2aeac4f
-GLOBL expLow<>(SB), RODATA|NOPTR, $4
-DATA expHigh<>+0(SB)/4, $0x42b0c0a5
-GLOBL expHigh<>(SB), RODATA|NOPTR, $4
-DATA log2e<>+0(SB)/4, $0x3fb8aa3b
-GLOBL log2e<>(SB), RODATA|NOPTR, $4
-DATA ln2High<>+0(SB)/4, $0x3f318000
-GLOBL ln2High<>(SB), RODATA|NOPTR, $4
-DATA ln2Low<>+0(SB)/4, $0xb95e8083
-GLOBL ln2Low<>(SB), RODATA|NOPTR, $4
-DATA coef0<>+0(SB)/4, $0x39506967
+DATA exp2Low<>+0(SB)/4, $0xc2fc0000
+GLOBL exp2Low<>(SB), RODATA|NOPTR, $4
+DATA exp2High<>+0(SB)/4, $0x42feffff
+GLOBL exp2High<>(SB), RODATA|NOPTR, $4
+DATA coef0<>+0(SB)/4, $0x3920fdb1
 GLOBL coef0<>(SB), RODATA|NOPTR, $4
-DATA coef1<>+0(SB)/4, $0x3ab743ce
+DATA coef1<>+0(SB)/4, $0x3aaf9f17
 GLOBL coef1<>(SB), RODATA|NOPTR, $4
-DATA coef2<>+0(SB)/4, $0x3c088908
+DATA coef2<>+0(SB)/4, $0x3c1d96a7
 GLOBL coef2<>(SB), RODATA|NOPTR, $4
-DATA coef3<>+0(SB)/4, $0x3d2aa9c1
+DATA coef3<>+0(SB)/4, $0x3d635774
 GLOBL coef3<>(SB), RODATA|NOPTR, $4
-DATA coef4<>+0(SB)/4, $0x3e2aaaaa
+DATA coef4<>+0(SB)/4, $0x3e75fdee
 GLOBL coef4<>(SB), RODATA|NOPTR, $4
-DATA coef5<>+0(SB)/4, $0x3f000000
+DATA coef5<>+0(SB)/4, $0x3f317218
 GLOBL coef5<>(SB), RODATA|NOPTR, $4
 DATA one<>+0(SB)/4, $0x3f800000
 GLOBL one<>(SB), RODATA|NOPTR, $4
@@ -34,20 +28,16 @@ GLOBL cubicMost<>(SB), RODATA|NOPTR, $4
 DATA sign<>+0(SB)/4, $0x80000000
 GLOBL sign<>(SB), RODATA|NOPTR, $4
 
-// EXP8 turns eight numbers in Y0 into their exponentials in Y3. What is not a number stays so.
-// Y8 to Y12 hold one, log2e, expHigh, expLow and ln2High.
+// EXP8 turns eight numbers in Y0 into the powers of two in Y3. What is not a number stays so.
+// Y8 to Y12 hold one, the first coefficient, exp2High, exp2Low and the second coefficient.
 #define EXP8 \
 	VCMPPS $1, Y11, Y0, Y7; \
 	VMINPS Y0, Y10, Y0; \
 	VMAXPS Y0, Y11, Y0; \
-	VMULPS Y9, Y0, Y1; \
-	VROUNDPS $0, Y1, Y1; \
-	VFNMADD231PS Y12, Y1, Y0; \
-	VBROADCASTSS ln2Low<>(SB), Y4; \
-	VFNMADD231PS Y4, Y1, Y0; \
-	VBROADCASTSS coef0<>(SB), Y3; \
-	VBROADCASTSS coef1<>(SB), Y4; \
-	VFMADD213PS Y4, Y0, Y3; \
+	VROUNDPS $0, Y0, Y1; \
+	VSUBPS Y1, Y0, Y0; \
+	VMOVAPS Y9, Y3; \
+	VFMADD213PS Y12, Y0, Y3; \
 	VBROADCASTSS coef2<>(SB), Y5; \
 	VFMADD213PS Y5, Y0, Y3; \
 	VBROADCASTSS coef3<>(SB), Y4; \
@@ -56,9 +46,7 @@ GLOBL sign<>(SB), RODATA|NOPTR, $4
 	VFMADD213PS Y5, Y0, Y3; \
 	VBROADCASTSS coef5<>(SB), Y4; \
 	VFMADD213PS Y4, Y0, Y3; \
-	VMULPS Y0, Y0, Y5; \
-	VADDPS Y8, Y0, Y6; \
-	VFMADD213PS Y6, Y5, Y3; \
+	VFMADD213PS Y8, Y0, Y3; \
 	VCVTPS2DQ Y1, Y1; \
 	VPSLLD $23, Y1, Y1; \
 	VPADDD Y1, Y3, Y3; \
@@ -66,10 +54,10 @@ GLOBL sign<>(SB), RODATA|NOPTR, $4
 
 #define CONSTANTS8 \
 	VBROADCASTSS one<>(SB), Y8; \
-	VBROADCASTSS log2e<>(SB), Y9; \
-	VBROADCASTSS expHigh<>(SB), Y10; \
-	VBROADCASTSS expLow<>(SB), Y11; \
-	VBROADCASTSS ln2High<>(SB), Y12
+	VBROADCASTSS coef0<>(SB), Y9; \
+	VBROADCASTSS exp2High<>(SB), Y10; \
+	VBROADCASTSS exp2Low<>(SB), Y11; \
+	VBROADCASTSS coef1<>(SB), Y12
 
 // func exp16avx2(x *float32, n int, scale, shift float32) float32
 // Sixteen at a time, and a sum for the lower eight (Y14) and the upper eight (Y15): so AVX-512 adds up.
@@ -137,38 +125,31 @@ gate:
 	VZEROUPPER
 	RET
 
-// EXP16 is EXP8 with Z registers; the constants are in Z16 to Z27. A mask makes zeros of what is too low, whatever came out.
+// EXP16 is EXP8 with Z registers; the constants are in Z16 to Z24. A mask makes zeros of what is too low, whatever came out.
 #define EXP16 \
-	VCMPPS $5, Z19, Z0, K1; \
-	VMINPS Z0, Z18, Z0; \
-	VMULPS Z17, Z0, Z1; \
-	VRNDSCALEPS $0, Z1, Z1; \
-	VFNMADD231PS Z20, Z1, Z0; \
-	VFNMADD231PS Z21, Z1, Z0; \
-	VMOVAPS Z22, Z3; \
+	VCMPPS $5, Z18, Z0, K1; \
+	VMINPS Z0, Z17, Z0; \
+	VRNDSCALEPS $0, Z0, Z1; \
+	VSUBPS Z1, Z0, Z0; \
+	VMOVAPS Z19, Z3; \
+	VFMADD213PS Z20, Z0, Z3; \
+	VFMADD213PS Z21, Z0, Z3; \
+	VFMADD213PS Z22, Z0, Z3; \
 	VFMADD213PS Z23, Z0, Z3; \
 	VFMADD213PS Z24, Z0, Z3; \
-	VFMADD213PS Z25, Z0, Z3; \
-	VFMADD213PS Z26, Z0, Z3; \
-	VFMADD213PS Z27, Z0, Z3; \
-	VMULPS Z0, Z0, Z5; \
-	VADDPS Z16, Z0, Z6; \
-	VFMADD213PS Z6, Z5, Z3; \
+	VFMADD213PS Z16, Z0, Z3; \
 	VSCALEFPS.Z Z1, Z3, K1, Z3
 
 #define CONSTANTS16 \
 	VBROADCASTSS one<>(SB), Z16; \
-	VBROADCASTSS log2e<>(SB), Z17; \
-	VBROADCASTSS expHigh<>(SB), Z18; \
-	VBROADCASTSS expLow<>(SB), Z19; \
-	VBROADCASTSS ln2High<>(SB), Z20; \
-	VBROADCASTSS ln2Low<>(SB), Z21; \
-	VBROADCASTSS coef0<>(SB), Z22; \
-	VBROADCASTSS coef1<>(SB), Z23; \
-	VBROADCASTSS coef2<>(SB), Z24; \
-	VBROADCASTSS coef3<>(SB), Z25; \
-	VBROADCASTSS coef4<>(SB), Z26; \
-	VBROADCASTSS coef5<>(SB), Z27
+	VBROADCASTSS exp2High<>(SB), Z17; \
+	VBROADCASTSS exp2Low<>(SB), Z18; \
+	VBROADCASTSS coef0<>(SB), Z19; \
+	VBROADCASTSS coef1<>(SB), Z20; \
+	VBROADCASTSS coef2<>(SB), Z21; \
+	VBROADCASTSS coef3<>(SB), Z22; \
+	VBROADCASTSS coef4<>(SB), Z23; \
+	VBROADCASTSS coef5<>(SB), Z24
 
 // func exp16avx512(x *float32, n int, scale, shift float32) float32
 TEXT ·exp16avx512(SB), NOSPLIT, $0-28

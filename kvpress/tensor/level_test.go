@@ -40,7 +40,7 @@ func TestTiles(t *testing.T) {
 		if r.IntN(2) == 0 {
 			aRow, aStep = 1, rows+r.IntN(3)
 		}
-		b := strip{step: tileCols + r.IntN(5), half: r.IntN(40)}
+		b := &strip{step: tileCols + r.IntN(5), half: r.IntN(40)}
 		for range pieces {
 			b.pieces = append(b.pieces, random(r, 1, k*b.step+b.half+tileCols).Data)
 		}
@@ -68,6 +68,31 @@ func TestTiles(t *testing.T) {
 	}
 }
 
+// TestTilesSideBySide: a strip whose pieces are columns of their own gives what its pieces give one by one, bit by bit.
+func TestTilesSideBySide(t *testing.T) {
+	defer func(before level) { active = before }(active)
+	r := rand.New(rand.NewPCG(17, 1))
+	for active = plain; active <= supported(); active++ {
+		for range 100 {
+			rows, k, pieces := 1+r.IntN(tileRows()), r.IntN(70), r.IntN(9)
+			aRow, cRow := k+r.IntN(3), pieces*tileCols+r.IntN(9)
+			b := &strip{step: tileCols + r.IntN(5), half: r.IntN(40)}
+			for range pieces {
+				b.pieces = append(b.pieces, random(r, 1, k*b.step+b.half+tileCols).Data)
+			}
+			a, got, want := random(r, 1, rows*aRow+k).Data, random(r, 1, rows*cRow).Data, []float32(nil)
+			want = slices.Clone(got)
+			tiles(rows, k, a, aRow, b, got, cRow)
+			for p := range pieces {
+				tile(rows, k, a, aRow, 1, &strip{b.pieces[p : p+1], b.step, b.half}, want[p*tileCols:], cRow, false)
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s: %d rows, %d steps, %d pieces: other bits than one by one", levels[active], rows, k, pieces)
+			}
+		}
+	}
+}
+
 // TestLevelsAgree looks for the same bits at all levels in assembly.
 func TestLevelsAgree(t *testing.T) {
 	defer func(before level) { active = before }(active)
@@ -78,7 +103,7 @@ func TestLevelsAgree(t *testing.T) {
 		var first []float32
 		for active = avx2; active <= supported(); active++ {
 			e, g := slices.Clone(x), make([]float32, n)
-			sum := expSum(e, 0.3, 2)
+			sum := exp2Sum(e, 0.3, 2)
 			SiLUMul(g, x, up)
 			got := append(append(e, g...), sum)
 			if first == nil {

@@ -60,47 +60,46 @@ func scaleByGo(dst, x []float32, s float32, weight []float32) {
 	}
 }
 
-// Constants of exp: x = n*ln2 + r, exp(r) is a polynomial, and 2^n goes into the exponent.
+// Constants of exp2: x = n + r, a polynomial gives 2^r, and n goes into the exponent.
 const (
-	expLow   = -87.33654
-	expHigh  = 88.37626
-	log2e    = 1.44269504088896341
-	ln2High  = 0.693359375
-	ln2Low   = -2.12194440e-4
-	expCoef0 = 1.9875691500e-4
-	expCoef1 = 1.3981999507e-3
-	expCoef2 = 8.3334519073e-3
-	expCoef3 = 4.1665795894e-2
-	expCoef4 = 1.6666665459e-1
-	expCoef5 = 5.0000001201e-1
+	exp2Low   = -126               // of the smallest normal number
+	exp2High  = 127.5 - 1.0/131072 // the largest number that is rounded to 127
+	exp2Coef0 = 1.535329648e-4
+	exp2Coef1 = 1.33988529e-3
+	exp2Coef2 = 9.618437849e-3
+	exp2Coef3 = 5.550332367e-2
+	exp2Coef4 = 2.402264774e-1
+	exp2Coef5 = 6.931471825e-1
 )
 
-// exp32 is e to the x, 0 below the smallest normal number.
-func exp32(x float32) float32 {
+// log2e turns the exponents of e into those of 2.
+const log2e = 1.44269504088896341
+
+// exp2 is 2 to the x, 0 below the smallest normal number.
+func exp2(x float32) float32 {
 	if x != x {
 		return x
 	}
-	if x < expLow {
+	if x < exp2Low {
 		return 0
 	}
-	x = min(x, expHigh)
-	n := float32(math.RoundToEven(float64(x * log2e)))
-	r := x - n*ln2High
-	r -= n * ln2Low
-	y := float32(expCoef0)
-	y = y*r + expCoef1
-	y = y*r + expCoef2
-	y = y*r + expCoef3
-	y = y*r + expCoef4
-	y = y*r + expCoef5
-	y = y*(r*r) + r + 1
+	x = min(x, exp2High)
+	n := float32(math.RoundToEven(float64(x)))
+	r := x - n
+	y := float32(exp2Coef0)
+	y = y*r + exp2Coef1
+	y = y*r + exp2Coef2
+	y = y*r + exp2Coef3
+	y = y*r + exp2Coef4
+	y = y*r + exp2Coef5
+	y = y*r + 1
 	return math.Float32frombits(math.Float32bits(y) + uint32(int32(n))<<23)
 }
 
-func expSumGo(x []float32, scale, shift float32) float32 {
+func exp2SumGo(x []float32, scale, shift float32) float32 {
 	var s float32
 	for i, v := range x {
-		x[i] = exp32(v*scale - shift)
+		x[i] = exp2(v*scale - shift)
 		s += x[i]
 	}
 	return s
@@ -111,7 +110,7 @@ const cubicMost = 1e30
 
 func gateGo(dst, gate, up []float32, linear, cubic float32) {
 	for i, v := range gate {
-		e := exp32(-v * (linear + cubic*min(v*v, cubicMost)))
+		e := exp2(-v * (linear + cubic*min(v*v, cubicMost)))
 		dst[i] = v / (1 + e) * up[i]
 	}
 }

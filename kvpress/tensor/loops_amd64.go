@@ -154,10 +154,10 @@ func scaleBy(dst, x []float32, s float32, weight []float32) {
 	scaleByGo(dst[n:], x[n:], s, weight[n:])
 }
 
-// expSum replaces every x by exp(x*scale - shift) and returns the sum.
-func expSum(x []float32, scale, shift float32) float32 {
+// exp2Sum replaces every x by 2^(x*scale - shift) and returns the sum.
+func exp2Sum(x []float32, scale, shift float32) float32 {
 	if active == plain {
-		return expSumGo(x, scale, shift)
+		return exp2SumGo(x, scale, shift)
 	}
 	whole, sum := len(x)&^15, float32(0)
 	if whole > 0 {
@@ -182,7 +182,7 @@ func exp16(x *float32, n int, scale, shift float32) float32 {
 	return exp16avx2(x, n, scale, shift)
 }
 
-// gate is dst = g * sigmoid(linear*g + cubic*g³) * up.
+// gate is dst = g / (1 + 2^-(linear*g + cubic*g³)) * up.
 func gate(dst, g, up []float32, linear, cubic float32) {
 	if active == plain {
 		gateGo(dst, g, up, linear, cubic)

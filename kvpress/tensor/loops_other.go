@@ -5,8 +5,12 @@ package tensor
 // supported: there is no assembly for the processor.
 func supported() level { return plain }
 
-func tileFast(rows, k int, a []float32, aRow, aStep int, b strip, c []float32, cRow int, add bool) {
+func tileFast(rows, k int, a []float32, aRow, aStep int, b *strip, c []float32, cRow int, add bool) {
 	tileGo(rows, k, a, aRow, aStep, b, c, cRow, add)
+}
+
+func tilesFast(rows, k int, a []float32, aRow int, b *strip, c []float32, cRow int) {
+	tilesGo(rows, k, a, aRow, b, c, cRow)
 }
 
 // pause does nothing: looking takes its time.
@@ -30,10 +34,10 @@ func Max(x []float32) float32 { return maxGo(x) }
 // scaleBy is dst = x * s * weight.
 func scaleBy(dst, x []float32, s float32, weight []float32) { scaleByGo(dst, x, s, weight) }
 
-// expSum replaces every x by exp(x*scale - shift) and returns the sum.
-func expSum(x []float32, scale, shift float32) float32 { return expSumGo(x, scale, shift) }
+// exp2Sum replaces every x by 2^(x*scale - shift) and returns the sum.
+func exp2Sum(x []float32, scale, shift float32) float32 { return exp2SumGo(x, scale, shift) }
 
-// gate is dst = g * sigmoid(linear*g + cubic*g³) * up.
+// gate is dst = g / (1 + 2^-(linear*g + cubic*g³)) * up.
 func gate(dst, g, up []float32, linear, cubic float32) { gateGo(dst, g, up, linear, cubic) }
 
 // addSquares adds up the squares of every channel of a page of keys.

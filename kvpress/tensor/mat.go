@@ -89,7 +89,7 @@ func Softmax(x []float32) {
 }
 
 // Exponentials replaces every x by exp(x - the largest x) and returns the sum: what Softmax divides by.
-func Exponentials(x []float32) float32 { return expSum(x, 1, Max(x)) }
+func Exponentials(x []float32) float32 { return exp2Sum(x, log2e, log2e*Max(x)) }
 
 // RMSNorm divides x by its root mean square and multiplies it by weight. dst may be x.
 func RMSNorm(dst, x, weight []float32, epsilon float32) {
@@ -97,12 +97,12 @@ func RMSNorm(dst, x, weight []float32, epsilon float32) {
 }
 
 // SiLUMul is dst = silu(g) * up; dst may be g.
-func SiLUMul(dst, g, up []float32) { gate(dst, g, up, 1, 0) }
+func SiLUMul(dst, g, up []float32) { gate(dst, g, up, log2e, 0) }
 
 // GELUTanhMul is dst = gelu(g) * up, with GELU's approximation 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))); dst may be g.
 func GELUTanhMul(dst, g, up []float32) {
 	// 0.5·(1 + tanh(y)) is the sigmoid of 2y.
-	const slope = 2 * 0.7978845608028654
+	const slope = 2 * 0.7978845608028654 * log2e
 	gate(dst, g, up, slope, 0.044715*slope)
 }
 

@@ -172,7 +172,7 @@ func (w *Weight) columns(r *room, dst []float32, dstRow int, x Mat, first, cols 
 	panels := b.pieces[0]
 	for k := 0; k < w.In; k += depth {
 		b.pieces[0] = panels[k*panelCols:]
-		r.product(x.Rows, cols, min(depth, w.In-k), x.Data[k:], x.Cols, 1, b, dst, dstRow, k > 0)
+		r.product(x.Rows, cols, min(depth, w.In-k), x.Data[k:], x.Cols, 1, &b, dst, dstRow, k > 0)
 	}
 }
 
@@ -283,7 +283,7 @@ func mulT(dst, a, b Mat, wide int) {
 		packPanel(r.panel[:panelCols*a.Cols], b, j)
 		packPanel(r.panel[panelCols*a.Cols:], b, j+panelCols)
 		k := min(a.Cols, max(wide, j+tileCols))
-		r.product(a.Rows, min(tileCols, b.Rows-j), k, a.Data, a.Cols, 1, strip{pieces[:], panelCols, panelCols * a.Cols}, dst.Data[j:], dst.Cols, false)
+		r.product(a.Rows, min(tileCols, b.Rows-j), k, a.Data, a.Cols, 1, &strip{pieces[:], panelCols, panelCols * a.Cols}, dst.Data[j:], dst.Cols, false)
 	}
 }
 
@@ -321,7 +321,7 @@ func Gram(x Mat, weights []float32) Mat {
 		}
 		for j := 0; j < n; j += tileCols { // the part above the diagonal
 			columns, cols := r.columnsOf(b, j)
-			r.product(min(n, j+tileCols), cols, b.Rows, r.a, 1, n, columns, dst.Data[j:], n, from > 0)
+			r.product(min(n, j+tileCols), cols, b.Rows, r.a, 1, n, &columns, dst.Data[j:], n, from > 0)
 		}
 	}
 	for i := range n {
@@ -342,7 +342,7 @@ func multiply(dst Mat, rows, k int, a []float32, aRow, aStep int, b Mat) {
 	defer rooms.Put(r)
 	for j := 0; j < b.Cols; j += tileCols {
 		columns, cols := r.columnsOf(b, j)
-		r.product(rows, cols, k, a, aRow, aStep, columns, dst.Data[j:], dst.Cols, false)
+		r.product(rows, cols, k, a, aRow, aStep, &columns, dst.Data[j:], dst.Cols, false)
 	}
 }
 
