@@ -6,15 +6,15 @@ import (
 	"sync/atomic"
 )
 
-// blockPages is how many pages of pairs are weighed together, against the largest score among them: 256 pairs.
-const blockPages = 8
+// blockPages is how many pages of pairs are weighed together, against the largest score among them: 512 pairs.
+const blockPages = 16
 
 const blockPairs = blockPages * PageRows
 
 // Attend lets rows of queries attend to the pairs of one KV head: dst and q are (n*group, Dim), and row r belongs to
 // new token r/group of n, which sees the first p.Len - n + r/group + 1 pairs, or of these the last window if window
 // is not 0. Scores are q·k times scale, which is above 0. It works on the calling goroutine alone and goes through the
-// pages once, a block of 256 pairs at a time; no matrix of all scores is ever held.
+// pages once, a block of 512 pairs at a time; no matrix of all scores is ever held.
 //
 // A block is weighed alone and then merged with those before it, and blocks begin at multiples of their size: a token
 // finds the same bits whatever other tokens it comes with, and wherever the blocks were weighed.
@@ -301,7 +301,7 @@ func AttendHeads(heads []Head, group int, scale float32, window int) {
 	for _, head := range heads {
 		blocks += head.Pages.Len / blockPairs
 	}
-	c.blocks = max(1, min(4, blocks/12)) // enough tasks to share them out, and long enough to read on from one to the next block
+	c.blocks = max(1, min(2, blocks/12)) // enough tasks to share them out, and long enough to read on from one to the next block
 	for h, head := range heads {
 		f := &c.found[h]
 		f.first, f.end = 0, (head.Pages.Len+blockPairs-1)/blockPairs

@@ -34,23 +34,24 @@ func weightMemory[T byte | uint16 | float32](n int) []T {
 	}
 	chunks.mu.Lock()
 	defer chunks.mu.Unlock()
-	var data *byte
-	var c *chunk
-	for _, c = range chunks.list {
-		if data = c.data.Value(); data != nil && c.used+size <= chunkBytes {
-			break
-		}
-		data = nil
-	}
-	if data == nil {
-		data = unsafe.SliceData(make([]byte, chunkBytes))
-		hugePages(unsafe.Pointer(data), chunkBytes)
-		c = &chunk{data: weak.Make(data)}
-		chunks.list = append(slices.DeleteFunc(chunks.list, func(c *chunk) bool { return c.data.Value() == nil }), c)
-	}
+	c, data := chunkWith(size)
 	from := unsafe.Add(unsafe.Pointer(data), c.used)
 	c.used += (size + 63) &^ 63 // the next one begins with a line of the cache
 	return unsafe.Slice((*T)(from), n)
+}
+
+// chunkWith finds or makes a chunk with room for so many bytes.
+func chunkWith(size int) (*chunk, *byte) {
+	for _, c := range chunks.list {
+		if data := c.data.Value(); data != nil && c.used+size <= chunkBytes {
+			return c, data
+		}
+	}
+	data := unsafe.SliceData(make([]byte, chunkBytes))
+	hugePages(unsafe.Pointer(data), chunkBytes)
+	c := &chunk{data: weak.Make(data)}
+	chunks.list = append(slices.DeleteFunc(chunks.list, func(c *chunk) bool { return c.data.Value() == nil }), c)
+	return c, data
 }
 
 // settled says that weights are written.
