@@ -80,8 +80,8 @@ func TestTilesSideBySide(t *testing.T) {
 			for range pieces {
 				b.pieces = append(b.pieces, random(r, 1, k*b.step+b.half+tileCols).Data)
 			}
-			a, got, want := random(r, 1, rows*aRow+k).Data, random(r, 1, rows*cRow).Data, []float32(nil)
-			want = slices.Clone(got)
+			a, got := random(r, 1, rows*aRow+k).Data, random(r, 1, rows*cRow).Data
+			want := slices.Clone(got)
 			tiles(rows, k, a, aRow, b, got, cRow)
 			for p := range pieces {
 				tile(rows, k, a, aRow, 1, &strip{b.pieces[p : p+1], b.step, b.half}, want[p*tileCols:], cRow, false)
