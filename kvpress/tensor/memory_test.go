@@ -51,6 +51,5 @@ func TestWeightMemory(t *testing.T) {
 		t.Errorf("%d chunks hold 25 MB", n)
 	}
 	runtime.KeepAlive(pieces)
-	pieces = nil
 	free()
 }
