@@ -38,7 +38,7 @@ func Attend(dst, q Mat, group int, p Pages, scale float32, window int) {
 
 // A gathered says what rows have gathered from the pairs so far.
 type gathered struct {
-	top []float32 // the largest score, times scale; minus infinity when a row has seen nothing
+	top []float32 // the largest score, as a power of two; minus infinity when a row has seen nothing
 	sum []float32 // of the weights, relative to the largest
 }
 

@@ -274,7 +274,7 @@ func gemvHalf(dst, x []float32, panels []uint16) {
 	}
 	stride, n, p := len(x)*panelCols, len(dst)/panelCols, 0
 	_ = panels[n*stride-1]
-	for ; p+4 <= n && len(x)%2 == 0; p += 4 {
+	for ; p+4 <= n && len(x)%2 == 0; p += 4 { // whose loops take two inputs a turn
 		if active == avx512 {
 			gemvHalf64avx512(&dst[p*panelCols], &x[0], len(x), &panels[p*stride], 2*stride)
 		} else {

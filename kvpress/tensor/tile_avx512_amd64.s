@@ -28,6 +28,7 @@
 #define ROWS11 ROWS10; FMA((R12)(R8*2), Z26, Z20, Z21)
 #define ROWS12 ROWS11; FMA((R12)(R9*1), Z27, Z22, Z23)
 
+// NOSUMS lets the sums of all rows begin with 0.
 #define NOSUMS \
 	VPXORD Z0, Z0, Z0; VPXORD Z1, Z1, Z1; VPXORD Z2, Z2, Z2; VPXORD Z3, Z3, Z3; \
 	VPXORD Z4, Z4, Z4; VPXORD Z5, Z5, Z5; VPXORD Z6, Z6, Z6; VPXORD Z7, Z7, Z7; \
